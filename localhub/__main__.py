@@ -1,0 +1,96 @@
+"""python -m localhub --root DIR [--host 127.0.0.1] [--port 0]
+
+in   a folder, made if missing
+out  one line once connections are accepted: localhub: http://127.0.0.1:PORT (store DIR);
+     DIR/server.json {"url", "pid"} while it runs ("pid" is null after a clean stop)
+     https://www.uvicorn.org/
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from types import FrameType
+from urllib.parse import urlsplit
+
+import uvicorn
+
+from localhub.app import localhub_app
+from localhub.disk import write_json
+
+
+def _earlier_port(root: Path) -> int:
+    """The port of the last run, so that URLs printed then stay valid; 0 where there was none."""
+    try:
+        return urlsplit(json.loads((root / "server.json").read_text())["url"]).port or 0
+    except FileNotFoundError:
+        return 0
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Named as TCP, or asyncio leaves Nagle's algorithm on: 40 ms more for every reply.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    listener.listen(socket.SOMAXCONN)
+    return listener
+
+
+def _bind(host: str, port: int, root: Path) -> socket.socket:
+    if port:
+        return _listen(host, port)
+    try:
+        return _listen(host, _earlier_port(root))
+    except OSError:  # taken by somebody else meanwhile
+        return _listen(host, 0)
+
+
+async def _serve(server: uvicorn.Server, listener: socket.socket, root: Path) -> None:
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.005)
+    if server.started:
+        write_json(root / "server.json", {"url": url, "pid": os.getpid()}, root / "tmp")
+        print(f"localhub: {url} (store {root})", flush=True)
+    await serving
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    sys.exit(0)  # uvicorn raises the signal again once the open replies are done
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="localhub", description="A Hugging Face Hub in a folder.")
+    parser.add_argument("--root", type=Path, required=True, help="the folder that holds the store")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument("--port", type=int, default=0, help="0: the last one if free, else any")
+    arguments = parser.parse_args()
+    root = arguments.root.resolve()
+    root.mkdir(parents=True, exist_ok=True)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
+    config = uvicorn.Config(
+        localhub_app(root),
+        access_log=False,  # it would write signed URLs down
+        log_level="warning",
+        lifespan="off",
+        timeout_graceful_shutdown=5,
+    )
+    listener = _bind(arguments.host, arguments.port, root)
+    try:
+        asyncio.run(_serve(uvicorn.Server(config), listener, root))
+    finally:
+        state = root / "server.json"
+        if state.exists() and (saved := json.loads(state.read_text()))["pid"] == os.getpid():
+            write_json(state, {**saved, "pid": None}, root / "tmp")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""What the store keeps, as values: a repository, a commit, a file; and which names are allowed.
+
+in   the JSON of a repository or a commit, names as clients send them
+out  frozen values; ValueError with the reason for a name that must not be stored
+"""
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+# Namespaces that would hide a part of the server itself.
+_RESERVED_OWNERS = {"api", "datasets", "lfs", "models", "spaces"}
+_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
+_COMMIT_ID = re.compile(r"[0-9a-f]{40}")
+
+
+class RepoId(NamedTuple):
+    """`kind` is "models" or "datasets", as in the paths of the API."""
+
+    kind: str
+    owner: str
+    name: str
+
+    @property
+    def short(self) -> str:
+        return f"{self.owner}/{self.name}"
+
+    @property
+    def page(self) -> str:
+        """Path of its page: models stand at the top."""
+        return f"/{self.short}" if self.kind == "models" else f"/{self.kind}/{self.short}"
+
+    def __str__(self) -> str:
+        return f"{self.kind[:-1]} {self.short}"
+
+
+@dataclass(frozen=True)
+class Repository:
+    id: RepoId
+    private: bool
+    created: str
+    branches: dict[str, str]  # name -> commit id
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True)
+class File:
+    oid: str  # git's blob id: of the content, or of the pointer when git would keep only that
+    size: int
+    sha256: str  # of the content: where it lies in the store
+    lfs: bool
+
+    @property
+    def etag(self) -> str:
+        return self.sha256 if self.lfs else self.oid
+
+
+@dataclass(frozen=True)
+class Commit:
+    id: str
+    parent: str | None
+    title: str
+    message: str
+    user: str
+    date: str
+    files: dict[str, File]
+    folders: dict[str, str]  # path -> git tree id; '' is the whole
+
+    @property
+    def tree(self) -> str:
+        return self.folders[""]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One path of a commit: its new file, or None to delete it (`folder`: all that is below it)."""
+
+    path: str
+    file: File | None
+    folder: bool = False
+
+
+def check_repo_name(repository: RepoId) -> None:
+    for part in (repository.owner, repository.name):
+        if (
+            not _NAME.fullmatch(part)
+            or len(part) > 96
+            or ".." in part
+            or "--" in part
+            or part.endswith(".git")
+        ):
+            raise ValueError(
+                f"{part!r} cannot name a repository: use up to 96 letters, digits, '-', '_' and "
+                "'.', with none of '-' and '.' at the ends, no '--', no '..' and no final '.git'."
+            )
+    if repository.owner in _RESERVED_OWNERS:
+        raise ValueError(f"{repository.owner!r} cannot own repositories: that path is the server's")
+
+
+def check_path(path: str) -> None:
+    """Readers write these paths below a folder of theirs, so none may lead out of it."""
+    parts = path.split("/")
+    if (
+        any(part in ("", ".", "..", ".git") for part in parts)
+        or "\\" in path
+        or not path.isprintable()
+        or len(path.encode(errors="replace")) > 1024
+    ):
+        raise ValueError(
+            f"{path!r} cannot be a file of a repository: paths are relative, with '/' between "
+            "names, without '..', '.', '.git', backslashes and control characters."
+        )
+
+
+def check_ref_name(name: str) -> None:
+    """The rules of `git check-ref-format`, and no name that could be taken for something else."""
+    if (
+        not name
+        or name.startswith(("/", "-", "refs/"))
+        or name.endswith(("/", "."))
+        or any(
+            part.startswith(".") or part.endswith(".lock") or not part for part in name.split("/")
+        )
+        or any(mark in name for mark in ("..", "@{", *" ~^:?*[\\"))
+        or not name.isprintable()
+        or _COMMIT_ID.fullmatch(name)
+    ):
+        raise ValueError(
+            f"{name!r} cannot name a branch or a tag: git's rules for names hold, and it must "
+            "neither begin with 'refs/' nor look like a commit id."
+        )

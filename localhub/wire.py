@@ -1,0 +1,116 @@
+"""HTTP requests -> the values the handlers work with; values and refusals -> replies.
+
+in   paths whose revisions are quoted with nothing safe (refs%2Fpr%2F1), JSON bodies
+out  RepoId, texts, checked fields; pages with a Link header; {"error": ...} with the Hub's headers
+     https://docs.github.com/en/rest/using-the-rest-api/using-pagination-in-the-rest-api
+"""
+
+import json
+import re
+from typing import Any, TypeVar
+from urllib.parse import unquote
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from localhub.errors import HubError, repository_missing
+from localhub.records import RepoId
+
+T = TypeVar("T")
+
+# Ids of the Hub's early days, such as gpt2: clients ask for them when a name is no local folder.
+_NO_OWNER = re.compile(
+    r"/api/(?:models|datasets)/[^/]+(?:/(?:revision|tree|paths-info)/.+)?"
+    r"|/(?:datasets/)?[^/]+/resolve/[^/]+/.+"
+)
+
+
+class RawPath:
+    """Routes on the path as it was sent, since decoding first would lose what %2F stood for."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope = {**scope, "path": scope["raw_path"].decode("ascii", "replace")}
+        await self.app(scope, receive, send)
+
+
+def parameter(request: Request, name: str) -> str:
+    return unquote(request.path_params[name])
+
+
+def repo_id(request: Request) -> RepoId:
+    datasets = request.scope["path"].startswith(("/api/datasets/", "/datasets/"))
+    kind = "datasets" if datasets else "models"
+    return RepoId(kind, parameter(request, "owner"), parameter(request, "name"))
+
+
+def page_url(request: Request, repo: RepoId) -> str:
+    return f"{str(request.base_url).rstrip('/')}{repo.page}"
+
+
+async def json_body(request: Request) -> dict[str, Any]:
+    try:
+        body = json.loads(await request.body())
+    except ValueError as error:
+        raise HubError(400, f"the body is not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise HubError(400, f"the body is a JSON {type(body).__name__}, not an object")
+    return body
+
+
+def field(body: Any, name: str, sort: type[T]) -> T:
+    value = body.get(name) if isinstance(body, dict) else None
+    if not isinstance(value, sort):
+        raise HubError(400, f"the field {name!r} must be a {sort.__name__}, not {value!r:.80}")
+    return value
+
+
+def optional(body: dict[str, Any], name: str, sort: type[T]) -> T | None:
+    return None if body.get(name) is None else field(body, name, sort)
+
+
+def flag(request: Request, name: str) -> bool:
+    return request.query_params.get(name, "").lower() in ("true", "1")
+
+
+def limit(request: Request, most: int) -> int:
+    asked = request.query_params.get("limit", "")
+    return min(int(asked), most) if asked.isdecimal() and int(asked) > 0 else most
+
+
+def page_of(request: Request, items: list[Any], **next_page: str) -> JSONResponse:
+    """`next_page` holds what the query of the following page says; none on the last page."""
+    headers = {}
+    if next_page:
+        url = request.url.include_query_params(**next_page)
+        headers["Link"] = f'<{url}>; rel="next"'
+    return JSONResponse(items, headers=headers)
+
+
+def refusal(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HubError)
+    headers = {
+        "X-Error-Message": " ".join(error.message.split()).encode("ascii", "replace").decode()
+    }
+    if error.code is not None:
+        headers["X-Error-Code"] = error.code
+    if error.commit is not None:
+        headers["X-Repo-Commit"] = error.commit
+    if error.status == 401:
+        # The client tells a bad token from a missing repository by exactly these words.
+        headers["X-Error-Message"] = "Invalid credentials in Authorization header"
+    return JSONResponse({"error": error.message}, error.status, headers)
+
+
+def unknown(request: Request, error: Exception) -> JSONResponse:
+    """No route: an id without an owner, or a part of the Hub that is not spoken here."""
+    assert isinstance(error, HTTPException)
+    path = request.scope["path"]
+    if _NO_OWNER.fullmatch(path):
+        return refusal(request, repository_missing(f"{unquote(path)} (ids are OWNER/NAME)"))
+    return refusal(request, HubError(404, f"localhub does not speak {request.method} {path} yet."))

@@ -1,0 +1,165 @@
+"""kill -9, restarts, and two servers on one folder."""
+
+import base64
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from localhub.client_env import Server, running
+
+Connect = Callable[..., httpx.Client]
+
+
+def start(root: Path, *options: str) -> tuple[subprocess.Popen[str], str]:
+    command = [sys.executable, "-m", "localhub", "--root", str(root), *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    return process, process.stdout.readline()
+
+
+def commit_files(
+    client: httpx.Client, name: str, first: int, acknowledged: dict[str, tuple[str, bytes]]
+) -> None:
+    """Commits one regular and one large file after the other, until the server is gone."""
+    number = first
+    while True:
+        number += 1
+        path, content = f"{name}/{number}.txt", f"{name} {number}".encode()
+        large = os.urandom(300_000)
+        oid = hashlib.sha256(large).hexdigest()
+        wanted = {"operation": "upload", "objects": [{"oid": oid, "size": len(large)}]}
+        regular = {
+            "path": path,
+            "content": base64.b64encode(content).decode(),
+            "encoding": "base64",
+        }
+        pointer = {"path": f"{path}.bin", "algo": "sha256", "oid": oid, "size": len(large)}
+        entries = (("header", {"summary": path}), ("file", regular), ("lfsFile", pointer))
+        body = "\n".join(json.dumps({"key": key, "value": value}) for key, value in entries)
+        try:
+            reply = client.post("/pairpress/m.git/info/lfs/objects/batch", json=wanted)
+            client.put(reply.json()["objects"][0]["actions"]["upload"]["href"], content=large)
+            made = client.post("/api/models/pairpress/m/commit/main", content=body)
+        except httpx.TransportError:
+            return
+        assert made.is_success, made.text
+        acknowledged[path] = (made.json()["commitOid"], content)
+        acknowledged[f"{path}.bin"] = (made.json()["commitOid"], large)
+
+
+def test_kill_9_in_the_middle_of_commits_loses_and_tears_nothing(
+    tmp_path: Path, connect: Connect
+) -> None:
+    acknowledged: dict[str, tuple[str, bytes]] = {}
+    urls = set()
+    for turn in range(3):
+        with running(tmp_path) as server:
+            urls.add(server.url)
+            client = connect(server, server.token)
+            client.post("/api/repos/create", json={"name": "m"})
+            writers = [
+                threading.Thread(
+                    target=commit_files, args=(client, f"w{number}", turn * 1000, acknowledged)
+                )
+                for number in range(3)
+            ]
+            for writer in writers:
+                writer.start()
+            time.sleep(0.5 + 0.13 * turn)
+            os.kill(json.loads((tmp_path / "server.json").read_text())["pid"], signal.SIGKILL)
+            for writer in writers:
+                writer.join()
+    assert len(acknowledged) >= 10  # the kills hit writers that were at work
+
+    with running(tmp_path) as server, connect(server, server.token) as client:
+        files = client.get("/api/models/pairpress/m/tree/main?recursive=true").json()
+        present = {entry["path"] for entry in files}
+        commits: list[str] = []
+        url = "/api/models/pairpress/m/commits/main"
+        while url:
+            reply = client.get(url)
+            commits += [entry["id"] for entry in reply.json()]
+            url = reply.links["next"]["url"] if "next" in reply.links else ""
+        assert {made for made, _ in acknowledged.values()} <= set(commits)
+        assert acknowledged.keys() <= present
+        for path, (_, content) in acknowledged.items():
+            assert client.get(f"/pairpress/m/resolve/main/{path}").content == content
+    for blob in (tmp_path / "blobs").glob("*/*"):
+        assert hashlib.sha256(blob.read_bytes()).hexdigest() == blob.parent.name + blob.name
+    assert len(urls) == 1, "the address stays the same from run to run"
+
+
+def test_two_servers_on_one_folder_lose_no_commit(tmp_path: Path, connect: Connect) -> None:
+    with running(tmp_path) as one:
+        second, line = start(tmp_path)
+        try:
+            two = Server(line.split()[1], one.token, tmp_path)
+            assert two.url != one.url
+            clients = [connect(server, one.token) for server in (one, two)]
+            clients[0].post("/api/repos/create", json={"name": "m"}).raise_for_status()
+
+            def write(client: httpx.Client, name: str) -> None:
+                for number in range(15):
+                    value = {"path": f"{name}/{number}", "content": "eA==", "encoding": "base64"}
+                    lines = [
+                        {"key": "header", "value": {"summary": f"{name} {number}"}},
+                        {"key": "file", "value": value},
+                    ]
+                    body = "\n".join(json.dumps(line) for line in lines)
+                    reply = client.post("/api/models/pairpress/m/commit/main", content=body)
+                    reply.raise_for_status()
+
+            writers = [
+                threading.Thread(target=write, args=(client, name))
+                for client, name in zip(clients, "ab", strict=True)
+            ]
+            for writer in writers:
+                writer.start()
+            for writer in writers:
+                writer.join()
+            for client in clients:
+                files = client.get("/api/models/pairpress/m/tree/main?recursive=true").json()
+                assert sum(entry["type"] == "file" for entry in files) == 31
+                assert len(client.get("/api/models/pairpress/m/commits/main").json()) == 31
+        finally:
+            second.terminate()
+            assert second.wait(10) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_says_where_it_is_and_stops_cleanly(
+    tmp_path: Path, connect: Connect, number: signal.Signals
+) -> None:
+    process, line = start(tmp_path)
+    state = json.loads((tmp_path / "server.json").read_text())
+    assert line == f"localhub: {state['url']} (store {tmp_path})\n"
+    assert state["pid"] == process.pid
+    token = (tmp_path / "token").read_text()
+    open_connection = connect(Server(state["url"], token, tmp_path), token)
+    assert open_connection.get("/api/whoami-v2").json()["name"] == "pairpress"
+
+    process.send_signal(number)
+
+    assert process.wait(10) == 0
+    assert json.loads((tmp_path / "server.json").read_text()) == {"url": state["url"], "pid": None}
+    with running(tmp_path) as again:
+        assert (again.url, again.token) == (state["url"], token)
+        with running(tmp_path) as same:
+            assert same == again
+        assert httpx.get(f"{again.url}/", trust_env=False).is_success  # reused, so not stopped
+
+
+def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
+    (tmp_path / "tokens.json").write_text('{"hf_x": {"name": "x", "orgs": [], "role": "owner"}}')
+    with pytest.raises(RuntimeError, match="the role of 'x' is 'owner'"), running(tmp_path):
+        pass
