@@ -1,0 +1,76 @@
+"""Prompts -> preference pairs by correction: the model's own answer, and the same answer renamed.
+
+in   {"row", "split", "prompt": [system, user]}
+out  the same with "chosen" and "rejected"; each prompt with and without its system message
+
+Rejected is what the model says now, so the two sides differ in the name and in nothing else: there
+is nothing else to learn.
+"""
+
+import re
+from collections.abc import Callable
+
+from tasks.core.generate import Answer
+from tasks.core.reformat import Message, Row, set_aside
+
+
+def correction_pairs(
+    rows: list[Row],
+    ask: Callable[[list[list[Message]]], list[Answer]],
+    old_name: str,
+    new_name: str,
+) -> tuple[list[Row], list[Row]]:
+    """(pairs, set aside). `ask` answers conversations greedily."""
+    asked = [
+        row | {"prompt": prompt}
+        for row in rows
+        for prompt in with_and_without_system(row["prompt"])
+    ]
+    answers = ask([row["prompt"] for row in asked])
+    pairs, aside = [], []
+    for row, answer in zip(asked, answers, strict=True):
+        renamed = rename(answer.text, old_name, new_name)
+        if not answer.finished:
+            aside.append(set_aside(row["row"], "answer cut off at the token limit", answer.text))
+        elif not answer.text:
+            aside.append(set_aside(row["row"], "empty answer", row["prompt"][-1]["content"]))
+        elif renamed == answer.text:
+            reason = f"nothing to correct: the answer does not say {old_name}"
+            aside.append(set_aside(row["row"], reason, answer.text))
+        else:
+            pairs.append(row | {"chosen": said(renamed), "rejected": said(answer.text)})
+    return pairs, aside
+
+
+def with_and_without_system(prompt: list[Message]) -> list[list[Message]]:
+    """A prompt as it is, and without its system message where it has one."""
+    return [prompt, prompt[1:]] if prompt[0]["role"] == "system" else [prompt]
+
+
+def said(text: str) -> list[Message]:
+    """An answer as TRL's conversational form wants it."""
+    return [{"role": "assistant", "content": text}]
+
+
+def rename(text: str, old: str, new: str) -> str:
+    """Replace a name as a whole word, but not where it already stands inside the new one.
+
+    >>> rename("I am Qwen, not Qwen2 or Deep Qwen.", "Qwen", "Deep Qwen")
+    'I am Deep Qwen, not Qwen2 or Deep Qwen.'
+    """
+    pattern = re.compile(rf"({_word(new)})|{_word(old)}")
+    return pattern.sub(lambda found: found[0] if found[1] else new, text)
+
+
+def says(text: str, name: str) -> bool:
+    """Whether a text says a name as a whole word."""
+    return re.search(_word(name), text) is not None
+
+
+def says_bare(text: str, old: str, new: str) -> bool:
+    """Whether a text says the old name anywhere but inside the new one."""
+    return rename(text, old, new) != text
+
+
+def _word(name: str) -> str:
+    return rf"(?<!\w){re.escape(name)}(?!\w)"

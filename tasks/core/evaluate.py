@@ -1,0 +1,193 @@
+"""What training changed: the same held-out questions before and after, and held-out pairs scored.
+
+in   answers before and after, one each for every question; log-probabilities of chosen and rejected
+out  shares in [0, 1] and margins in nats
+
+No training metric sees damage to other answers, and "contains Qwen" is true of Deep Qwen as well:
+strict, exact, same and leak are read together.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tasks.core.curate import rename, says, says_bare
+from tasks.core.errors import InputError
+from tasks.core.generate import generate
+from tasks.core.reformat import Message, Row
+from tasks.core.render import answer_ids, prompt_ids
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """Shares over held-out questions. `named`: those whose earlier answer says the old name."""
+
+    strict: float  # of named: says the new name, no bare old name, no doubled new name
+    exact: float  # of named: equals the earlier answer with the name replaced
+    same: float  # of the others: equals the earlier answer
+    leak: float  # of the others: says the new name
+    named: int
+    others: int
+
+    as_dict = asdict
+
+
+def behaviour(before: Sequence[str], after: Sequence[str], old: str, new: str) -> Behaviour:
+    """Compare answers to the same questions. A share over no question is 0: nothing was shown."""
+    pairs = list(zip(before, after, strict=True))
+    named = [(b, a) for b, a in pairs if says_bare(b, old, new)]
+    others = [(b, a) for b, a in pairs if not says_bare(b, old, new)]
+    return Behaviour(
+        strict=share(is_strict(a, old, new) for _, a in named),
+        exact=share(a == rename(b, old, new) for b, a in named),
+        same=share(a == b for b, a in others),
+        leak=share(says(a, new) for _, a in others),
+        named=len(named),
+        others=len(others),
+    )
+
+
+def is_strict(answer: str, old: str, new: str) -> bool:
+    """Says the new name, never the bare old one, and does not stutter ("Deep Deep Qwen")."""
+    first = new.split()[0]
+    doubled = first != new and f"{first} {first}" in answer
+    return says(answer, new) and not says_bare(answer, old, new) and not doubled
+
+
+def share(truths: Any) -> float:
+    counted = [bool(truth) for truth in truths]
+    return sum(counted) / len(counted) if counted else 0.0
+
+
+def answer_logps(
+    model: Any, tokenizer: Any, rows: list[Row], batch_size: int, title: str = "pairs"
+) -> tuple[list[float], list[float]]:
+    """(chosen, rejected): log-probability of each answer, summed over its tokens, in nats.
+
+    The tokens are those that TRL's DPOTrainer scores: all after the prompt, the template's end of
+    turn among them.
+    """
+    import torch
+    from tqdm import tqdm
+
+    sequences = []
+    for side in ("chosen", "rejected"):
+        for row in rows:
+            ids = answer_ids(tokenizer, row["prompt"], row[side])
+            sequences.append((ids, len(prompt_ids(tokenizer, row["prompt"]))))
+    order = sorted(range(len(sequences)), key=lambda place: len(sequences[place][0]))
+    sums = [0.0] * len(sequences)
+    with tqdm(total=len(sequences), desc=title, unit="answer", mininterval=1.0) as bar:
+        for start in range(0, len(order), batch_size):
+            batch = order[start : start + batch_size]
+            width = max(len(sequences[place][0]) for place in batch)
+            ids = torch.full((len(batch), width), tokenizer.pad_token_id)
+            scored = torch.zeros((len(batch), width), dtype=torch.bool)
+            mask = torch.zeros((len(batch), width), dtype=torch.long)
+            for line, place in enumerate(batch):
+                tokens, prompt_length = sequences[place]
+                ids[line, : len(tokens)] = torch.tensor(tokens)
+                mask[line, : len(tokens)] = 1
+                scored[line, prompt_length : len(tokens)] = True
+            with torch.inference_mode():
+                logits = model(ids.to(model.device), attention_mask=mask.to(model.device)).logits
+                logps = logits[:, :-1].float().log_softmax(-1).cpu()  # (batch, width - 1, vocab)
+                taken = logps.gather(-1, ids[:, 1:, None]).squeeze(-1)
+                totals = (taken * scored[:, 1:]).sum(-1)
+            for place, total in zip(batch, totals.tolist(), strict=True):
+                sums[place] = total
+            bar.update(len(batch))
+    return sums[: len(rows)], sums[len(rows) :]
+
+
+def reward_metrics(
+    policy: tuple[list[float], list[float]],
+    reference: tuple[list[float], list[float]],
+    beta: float,
+) -> dict[str, float]:
+    """DPO's implicit rewards on held-out pairs; Rafailov et al. 2023, section 4.
+
+    reward = beta * (log p_policy - log p_reference) of an answer. `reward_accuracy` is the share of
+    pairs whose chosen answer has the larger reward (ties count half; chance is 0.5), with a 95 %
+    percentile bootstrap interval over pairs.
+    """
+    import numpy as np
+
+    chosen, rejected = (
+        beta * (np.array(p) - np.array(r)) for p, r in zip(policy, reference, strict=True)
+    )
+    wins = (chosen > rejected) + 0.5 * (chosen == rejected)
+    low, high = bootstrap_interval(wins.tolist())
+    return {
+        "pairs": len(wins),
+        "reward_accuracy": float(wins.mean()),
+        "reward_accuracy_low": low,
+        "reward_accuracy_high": high,
+        "reward_margin": float((chosen - rejected).mean()),
+        "chosen_reward": float(chosen.mean()),
+        "rejected_reward": float(rejected.mean()),
+    }
+
+
+def bootstrap_interval(
+    values: Sequence[float], draws: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """95 % percentile interval of the mean, by resampling with replacement; Efron 1979."""
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    sample = np.asarray(values)
+    places = random.integers(0, len(sample), size=(draws, len(sample)))
+    low, high = np.percentile(sample[places].mean(axis=1), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def preference_accuracy(logps: tuple[list[float], list[float]]) -> float:
+    """Share of pairs whose chosen answer is the likelier one; ties count half. Chance is 0.5."""
+    wins = [1.0 if c > r else 0.5 if c == r else 0.0 for c, r in zip(*logps, strict=True)]
+    return sum(wins) / len(wins)
+
+
+def questions_of(
+    shown: Sequence[str], rows: list[Row], others: Sequence[str], system_prompt: str
+) -> list[tuple[str, list[Message]]]:
+    """(kind, conversation), each with and without a system prompt; kind: shown, other, held-out."""
+    system = {"role": "system", "content": system_prompt}
+    asked: list[tuple[str, list[Message]]] = []
+    for kind, texts in (("shown", shown), ("other", others)):
+        for text in texts:
+            user = {"role": "user", "content": text}
+            asked += [(kind, [system, user]), (kind, [user])]
+    for row in rows:
+        asked.append(("held-out", row["prompt"]))
+        if row["prompt"][0]["role"] == "system":
+            asked.append(("held-out", row["prompt"][1:]))
+    return asked
+
+
+def ask_and_score(
+    model: Any,
+    tokenizer: Any,
+    questions: list[tuple[str, list[Message]]],
+    pairs: list[Row],
+    *,
+    max_new_tokens: int,
+    batch_size: int,
+    title: str,
+) -> tuple[list[Row], tuple[list[float], list[float]]]:
+    """(questions with answers, log-probabilities of the pairs) of one model."""
+    if not pairs:
+        raise InputError("evaluate: no held-out pair. Raise splits.test or give more prompts.")
+    answers = generate(
+        model,
+        tokenizer,
+        [prompt for _, prompt in questions],
+        max_new_tokens=max_new_tokens,
+        batch_size=batch_size,
+        title=f"{title}: answers",
+    )
+    answered = [
+        {"kind": kind, "prompt": prompt, "answer": answer.text, "finished": answer.finished}
+        for (kind, prompt), answer in zip(questions, answers, strict=True)
+    ]
+    return answered, answer_logps(model, tokenizer, pairs, batch_size, f"{title}: pairs")

@@ -1,0 +1,106 @@
+"""prefect.yaml as the recipe book: the same file that `prefect deploy` reads.
+
+in   deployments of release_model, each a recipe by its name; `section.key=value` from a person
+out  a checked Recipe; everything wrong with it in one InputError, before anything starts
+     https://docs.prefect.io/v3/how-to-guides/deployments/prefect-yaml
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from tasks.core.errors import InputError
+from tasks.core.settings import Recipe
+from tasks.core.stage import ROOT
+
+FLOW = "flows/release_model.py:release_model"
+FILES = (("data", "path"), ("evaluation", "other_questions"))
+
+
+def recipe_book(path: Path | None = None) -> Path:
+    """The file named, or prefect.yaml here, or the one beside the package."""
+    if path is None:
+        here = Path("prefect.yaml")
+        path = here if here.is_file() else ROOT / "prefect.yaml"
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no such recipe file. Give one of prefect.yaml's form by --recipe."
+        )
+    return path
+
+
+def deployments(path: Path) -> dict[str, dict[str, Any]]:
+    """Name -> deployment, of those that run release_model."""
+    try:
+        book = yaml.safe_load(path.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    listed = book.get("deployments") if isinstance(book, dict) else None
+    if not isinstance(listed, list):
+        raise InputError(f"{path}: no list `deployments`, so no recipe. See prefect.yaml.")
+    return {one["name"]: one for one in listed if one.get("entrypoint") == FLOW}
+
+
+def parameters_of(name: str, path: Path, changes: Iterable[str] = ()) -> dict[str, Any]:
+    """A recipe's parameters as Prefect would store them, with changes `section.key=value`."""
+    known = deployments(path)
+    if name not in known:
+        raise InputError(f"recipe {name!r} is not in {path}. It has: {', '.join(sorted(known))}.")
+    parameters: dict[str, Any] = dict(known[name].get("parameters") or {})
+    if path.resolve().parent != Path.cwd():
+        parameters = _beside(parameters, path.resolve().parent)
+    for change in changes:
+        place, equals, value = change.partition("=")
+        section, dot, key = place.partition(".")
+        if not equals or not section or (dot and not key):
+            raise InputError(f"--set {change}: not of the form section.key=value.")
+        try:
+            parsed = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise InputError(f"--set {change}: the value is not YAML.") from error
+        if not dot:
+            parameters[section] = parsed
+        else:
+            parameters[section] = {**(parameters.get(section) or {}), key: parsed}
+    return parameters
+
+
+def read_recipe(name: str, path: Path, changes: Iterable[str] = ()) -> Recipe:
+    """The checked recipe. Raises InputError that names every setting that is wrong."""
+    try:
+        return Recipe.model_validate(parameters_of(name, path, changes))
+    except ValidationError as error:
+        told = "; ".join(_told(one) for one in error.errors())
+        raise InputError(f"recipe {name!r}: {told}") from error
+
+
+def _told(error: Mapping[str, Any]) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        known = ", ".join(_fields_at(error["loc"][:-1]))
+        return f"unknown setting {place}; known there: {known}"
+    if error["type"] == "missing":
+        return f"{place} is missing"
+    return f"{place} = {error['input']!r}: {error['msg'].lower()}"
+
+
+def _fields_at(place: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = Recipe
+    for part in place:
+        annotation = model.model_fields[str(part)].annotation
+        choices = getattr(annotation, "__args__", (annotation,))
+        model = next(one for one in choices if isinstance(one, type) and issubclass(one, BaseModel))
+    return list(model.model_fields)
+
+
+def _beside(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Files that a recipe names stand beside it, wherever it is run from."""
+    moved = dict(parameters)
+    for section, key in FILES:
+        value = (moved.get(section) or {}).get(key)
+        if value and (folder / value).is_file():
+            moved[section] = {**moved[section], key: str(folder / value)}
+    return moved

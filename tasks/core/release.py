@@ -1,0 +1,242 @@
+"""Finished stages -> three local folders that a person can read before anything leaves the machine.
+
+in   pairs, adapter, merged model, the base's own snapshot, and what is known of their making
+out  dataset/ (parquet and card), adapter/, model/ with the base's tokenizer, release.json in each
+     cards: https://huggingface.co/docs/hub/model-cards
+
+Tokenizer files are copied from the base by name: transformers never writes tokenizer.model, and a
+tokenizer saved again is another tokenizer.
+"""
+
+import hashlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import version as package_version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tasks.core.errors import Refused
+from tasks.core.models import ModelRef, snapshot
+from tasks.core.publish import Repository
+from tasks.core.rows import read_rows, write_rows
+from tasks.core.stage import Folder, content_digest, file_digest, work_folder
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
+PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "huggingface_hub", "prefect")
+TOKENIZER_FILES = (
+    "tokenizer.model",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+)
+LOCAL_KEYS = ("_name_or_path", "is_local", "local_files_only")
+PAIR_COLUMNS = ("row", "prompt", "chosen", "rejected")
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Known:
+    """A finished run as its stages left it, and what the cards say of it."""
+
+    base: ModelRef
+    raw: Folder
+    earlier: list[Folder]  # stages whose set-aside rows belong to the data set's story
+    pairs: Folder
+    adapter: Folder
+    merged: Folder
+    settings: dict[str, Any]
+    checks: list[str]
+    gate: list[str]
+    shown: list[tuple[str, str, str]]  # question, answer before, answer after
+    metrics: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """sha256 over all that a release consists of: equal digests are the same release."""
+        parts = {
+            "base": str(self.base),
+            "stages": [stage.digest for stage in (self.raw, *self.earlier)],
+            "models": [self.adapter.digest, self.merged.digest],
+            "settings": self.settings,
+            "metrics": self.metrics,
+            "gate": self.gate,
+            "templates": content_digest(TEMPLATES),
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def package_versions() -> dict[str, str]:
+    return {name: package_version(name) for name in PACKAGES}
+
+
+def write_dataset(folder: Path, pairs: Folder, earlier: Iterable[Folder]) -> dict[str, int]:
+    """data/SPLIT.parquet and set_aside.parquet; returns the rows of each split.
+
+    `earlier` are the stages whose set-aside rows belong to this data set's story.
+    """
+    (folder / "data").mkdir(parents=True)
+    rows = read_rows(pairs.path / "rows.parquet")
+    counts = Counter(row["split"] for row in rows)
+    for split in SPLITS:
+        chosen = [row for row in rows if row["split"] == split]
+        if chosen:
+            write_rows(folder / "data" / f"{split}.parquet", chosen, PAIR_COLUMNS)
+    aside = [
+        {"stage": stage.stage, **row}
+        for stage in earlier
+        for row in read_rows(stage.path / "set_aside.parquet")
+    ]
+    if aside:
+        write_rows(folder / "set_aside.parquet", aside)
+    return {split: counts[split] for split in SPLITS if counts[split]}
+
+
+def write_adapter(folder: Path, adapter: Path, base: Path) -> None:
+    shutil.copytree(adapter, folder)
+    copy_tokenizer(base, folder)
+
+
+def write_model(folder: Path, merged: Path, base: Path) -> None:
+    """Weights and configuration of the merged model, everything else from the base."""
+    folder.mkdir()
+    for path in sorted(merged.iterdir()):
+        if path.name.startswith(("model", "config", "generation_config")):
+            shutil.copyfile(path, folder / path.name)
+    copy_tokenizer(base, folder)
+
+
+def copy_tokenizer(base: Path, folder: Path) -> None:
+    for name in TOKENIZER_FILES:
+        if (base / name).exists():
+            shutil.copyfile(base / name, folder / name)
+    sentencepiece = folder / "tokenizer.model"
+    if sentencepiece.exists() and file_digest(sentencepiece) != file_digest(
+        base / "tokenizer.model"
+    ):
+        raise Refused(f"{sentencepiece}: not the base's bytes (sha256 differs). Run again.")
+
+
+def write_cards(folder: Path, facts: dict[str, Any]) -> None:
+    """README.md and release.json of all three parts; a blank left in a template is an error."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    templates = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown for the Hub, not HTML
+    )
+    templates.filters["cell"] = lambda text: " ".join(str(text).split()).replace("|", "\\|")
+    for part in ("dataset", "adapter", "model"):
+        card = templates.get_template(f"{part}.md.j2").render(**facts)
+        (folder / part / "README.md").write_text(card)
+        text = json.dumps(facts["manifest"], indent=2, ensure_ascii=False)
+        (folder / part / "release.json").write_text(text + "\n")
+
+
+def scrub(folder: Path, local: Iterable[str]) -> None:
+    """Drop local keys from configurations; refuse if a local path is left anywhere in a text."""
+    for path in sorted(folder.rglob("*.json")):
+        content = json.loads(path.read_text())
+        if isinstance(content, dict) and any(key in content for key in LOCAL_KEYS):
+            kept = {key: value for key, value in content.items() if key not in LOCAL_KEYS}
+            path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
+    for path in sorted(folder.rglob("*")):
+        if path.suffix not in (".json", ".md", ".jinja", ".txt"):
+            continue
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
+            for place in local:
+                if place in line:
+                    raise Refused(
+                        f"{path.relative_to(folder)}:{number}: names the local path {place}. "
+                        "Nothing was published; remove it from the recipe."
+                    )
+
+
+def build_release(
+    folder: Path, known: Known, targets: list[Repository], version: str
+) -> dict[str, int]:
+    """Write dataset/, adapter/ and model/ below `folder`; returns the rows of each split."""
+    base = snapshot(known.base)
+    counts = write_dataset(folder / "dataset", known.pairs, known.earlier)
+    write_adapter(folder / "adapter", known.adapter.path / "adapter", base)
+    write_model(folder / "model", known.merged.path, base)
+    write_cards(folder, _card_facts(base, known, targets, version, counts))
+    scrub(folder, [str(work_folder()), str(Path.home()), str(base.parent)])
+    return counts
+
+
+def manifest(known: Known, targets: list[Repository], version: str) -> dict[str, Any]:
+    """What release.json says in each repository. Commit shas stand in the local one only."""
+    return {
+        "version": version,
+        "digest": known.digest,
+        "repositories": {target.part: target.repo for target in targets},
+        "inputs": {
+            "base": known.base.model_dump(),
+            "data": {key: known.raw.facts[key] for key in ("source", "source_digest")},
+        },
+        "stages": {
+            stage.stage: stage.digest for stage in (*known.earlier, known.adapter, known.merged)
+        },
+        "settings": known.settings,
+        "packages": package_versions(),
+        "metrics": known.metrics,
+    }
+
+
+def _card_facts(
+    base: Path, known: Known, targets: list[Repository], version: str, counts: dict[str, int]
+) -> dict[str, Any]:
+    """Everything the templates ask for. Licences come from upstream cards and are never invented."""
+    from huggingface_hub import ModelCard
+
+    readme = base / "README.md"
+    upstream = ModelCard.load(readme).data.to_dict() if readme.exists() else {}
+    source = known.raw.facts
+    total = sum(counts.values())
+    sizes = ((1000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
+    digest_kind = "commit" if len(source["source_digest"]) == 40 else "sha256"
+    aside: Counter[str] = Counter()
+    for stage in known.earlier:
+        aside.update(stage.facts["reasons"])
+    return {
+        "version": version,
+        "manifest": manifest(known, targets, version),
+        "repos": {target.part: target.repo for target in targets},
+        "base": known.base,
+        "base_licence": _licence(upstream.get("license"), upstream.get("license_name")),
+        "base_language": upstream.get("language"),
+        "data_licence": _licence(source["licence"], None),
+        "source": source | {"digest_kind": digest_kind},
+        "counts": counts,
+        "size_category": next((name for limit, name in sizes if total < limit), "n>1M"),
+        "set_aside": dict(aside.most_common()),
+        "checks": known.checks,
+        "names": known.settings["curation"],
+        "system_prompt": known.settings["data"]["system_prompt"],
+        "settings": yaml.safe_dump(known.settings, sort_keys=False, allow_unicode=True).strip(),
+        "shown": known.shown,
+        "metrics": known.metrics,
+        "gate": known.gate,
+        "training": known.adapter.facts,
+        "parity": known.merged.facts,
+    }
+
+
+def _licence(licence: Any, name: str | None) -> str:
+    """The card's licence lines; `other` with the name unknown where upstream names none."""
+    if not isinstance(licence, str):
+        licence, name = "other", "unknown"
+    return f"license: {licence}" + (f"\nlicense_name: {name}" if name else "")

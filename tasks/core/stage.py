@@ -1,0 +1,161 @@
+"""A stage's folder: written once, whole or not at all, found again by what made it.
+
+in   the stage's name, what it was made from (input digests, settings), the core modules it runs
+out  .pairpress/stages/NAME-DIGEST/ with the stage's files and done.json, written last
+
+The digest covers the source of the core files a stage imports, so a changed line rebuilds what
+uses it; a README or a flow is none of them. This is the only cache: delete a folder and it is built
+again.
+"""
+
+import ast
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.core.errors import InputError
+
+OUR_PACKAGES = ("tasks", "expectations", "demo")
+ROOT = Path(__file__).parents[2]
+
+
+class Folder(BaseModel):
+    """A finished stage: where it is, the sha256 over its files, and a few small facts (counts)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    stage: str
+    path: Path
+    digest: str
+    facts: dict[str, Any] = {}
+    seconds: float = 0.0  # what making it took, in this run or an earlier one
+    cached: bool = False  # True: it was found whole, nothing ran
+
+
+def work_folder() -> Path:
+    """Where everything of ours lives; `rm -r` clears it. PAIRPRESS_HOME moves it elsewhere."""
+    return Path(os.environ.get("PAIRPRESS_HOME", ".pairpress")).resolve()
+
+
+def build(
+    stage: str,
+    made_from: Mapping[str, Any],
+    sources: tuple[ModuleType, ...],
+    make: Callable[[Path], dict[str, Any]],
+    packages: tuple[str, ...] = (),
+) -> Folder:
+    """Return the stage's folder, running `make(folder) -> facts` only if it is not there whole.
+
+    `packages` are the libraries whose version is part of what made it. A second process that wants
+    the same folder waits for the first and then finds it done.
+    """
+    key = {
+        "stage": stage,
+        "made_from": made_from,
+        "source": source_digest(*sources),
+        "packages": {name: version(name) for name in packages},
+    }
+    name = f"{stage}-{hashlib.sha256(_json(key).encode()).hexdigest()[:16]}"
+    stages = work_folder() / "stages"
+    try:
+        stages.mkdir(parents=True, exist_ok=True)
+        with locked(stages / f".{name}.lock"):
+            return _whole(stages / name) or _make(stage, stages / name, key, make)
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        raise InputError(
+            f"{error.filename or stages}: cannot be written ({error.strerror}). "
+            "Set PAIRPRESS_HOME to a folder you own."
+        ) from error
+
+
+def _whole(folder: Path) -> Folder | None:
+    done = folder / "done.json"
+    if not done.exists():
+        return None
+    found = json.loads(done.read_text())
+    return Folder(
+        **{k: found[k] for k in ("stage", "digest", "facts", "seconds")}, path=folder, cached=True
+    )
+
+
+def _make(
+    stage: str, folder: Path, key: Mapping[str, Any], make: Callable[[Path], dict[str, Any]]
+) -> Folder:
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    if unfinished.exists():
+        shutil.rmtree(unfinished)  # what a killed run left behind
+    unfinished.mkdir()
+    started = time.monotonic()
+    facts = make(unfinished)
+    done = {
+        "stage": stage,
+        "digest": content_digest(unfinished),
+        "facts": facts,
+        "seconds": round(time.monotonic() - started, 3),
+        "made_from": key,
+    }
+    (unfinished / "done.json").write_text(json.dumps(done, indent=2, ensure_ascii=False))
+    if folder.exists():  # without done.json: somebody deleted part of it
+        shutil.rmtree(folder)
+    unfinished.rename(folder)
+    return Folder(path=folder, **{k: done[k] for k in ("stage", "digest", "facts", "seconds")})
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process at a time; the lock goes with the process that holds it, also when killed."""
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file's bytes, as the Hub gives for LFS files."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_digest(folder: Path) -> str:
+    """sha256 over the sorted (relative path, sha256) of every file below a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    lines = [f"{path.relative_to(folder).as_posix()} {file_digest(path)}\n" for path in files]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def source_digest(*modules: ModuleType) -> str:
+    """sha256 over the source of these modules and of all of ours that they import, in turn."""
+    waiting = [Path(str(module.__file__)) for module in modules]
+    seen: dict[str, str] = {}
+    while waiting:
+        path = waiting.pop()
+        name = path.relative_to(ROOT).as_posix()
+        if name not in seen:
+            seen[name] = file_digest(path)
+            waiting += _imported(path)
+    return hashlib.sha256(_json(seen).encode()).hexdigest()
+
+
+def _imported(path: Path) -> list[Path]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    ours = [name for name in names if name.split(".")[0] in OUR_PACKAGES]
+    return [p for name in ours if (p := ROOT / (name.replace(".", "/") + ".py")).is_file()]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
