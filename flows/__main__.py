@@ -1,0 +1,181 @@
+"""The command line: list, run, check, ask, hub, demo.
+
+    pairpress run demo --set training.max_steps=100
+
+Data on standard output, words on standard error. Exit 0; 1: a gate or check said no; 2: bad usage
+or unreadable input. Whatever is slow to import is imported where it is used.
+"""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tasks.core.errors import InputError, Refused
+
+app = typer.Typer(
+    help="Raw preference pairs in, a released model out: DPO with LoRA as a Prefect DAG.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="Another file of recipes")]
+Changes = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, repeatable")]
+Local = Annotated[bool, typer.Option("--local", help="Use the Hub on this disk (localhub)")]
+
+
+@app.command("list")
+def list_recipes(recipe: RecipeFile = None) -> None:
+    """Recipes in prefect.yaml."""
+    from tasks.core.recipes import deployments, recipe_book
+
+    for name, deployment in deployments(recipe_book(recipe)).items():
+        print(f"{name:16} {deployment.get('description', '')}")
+
+
+@app.command()
+def run(
+    name: Annotated[str, typer.Argument(help="A recipe; see `pairpress list`")],
+    recipe: RecipeFile = None,
+    changes: Changes = None,
+    local: Local = False,
+) -> None:
+    """Run a recipe from raw data to release."""
+    from tasks.core.recipes import read_recipe, recipe_book
+
+    checked = read_recipe(name, recipe_book(recipe), changes or ())
+    started = time.monotonic()
+    with hub_of(local or checked.seed is not None):
+        _prefect_settings(own_home=checked.seed is not None)
+        with contextlib.redirect_stdout(sys.stderr):  # libraries print where data belongs
+            from flows.release_model import release_model
+            from tasks.core.stage import work_folder
+
+            _tell_mistakes_once()
+            parameters = {key: getattr(checked, key) for key in type(checked).model_fields}
+            release_model(**parameters)
+        from flows.print_release import print_release
+
+        latest = work_folder() / "runs" / "latest" / "release.json"
+        print_release(latest.resolve(), time.monotonic() - started)
+        if local or checked.seed is not None:
+            print("The Hub on this disk stops with this command. `pairpress hub` serves it again.")
+
+
+@app.command()
+def demo() -> None:
+    """Qwen becomes Deep Qwen, offline: the recipe `demo` against a Hub on this disk."""
+    run("demo")
+
+
+@app.command()
+def check(
+    source: Annotated[str, typer.Argument(metavar="FILE_OR_REPO", help="File or owner/name[@rev]")],
+    allow: Annotated[
+        str | None, typer.Option(help="name=NEW:OLD, the one difference an identity set may have")
+    ] = None,
+    local: Local = False,
+) -> None:
+    """Does a shortcut give chosen away from rejected? Loads, reformats and checks a data set."""
+    from flows.check_pairs import check_pairs
+
+    with hub_of(local):
+        raise typer.Exit(check_pairs(source, allow))
+
+
+@app.command()
+def ask(
+    model: Annotated[str, typer.Argument(help="Hub repository or folder of a chat model")],
+    questions: Annotated[list[str], typer.Argument(help="Each answered by itself, greedily")],
+    adapter: Annotated[str | None, typer.Option(help="LoRA weights to put on top")] = None,
+    system: Annotated[str | None, typer.Option(help="System prompt")] = None,
+    max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens")] = 128,
+    local: Local = False,
+) -> None:
+    """Print a model's answers, one a line."""
+    with hub_of(local):
+        from tasks.core.ask import answers
+
+        for answer in answers(model, adapter, questions, system, max_new_tokens):
+            print(answer)
+
+
+@app.command()
+def hub(port: Annotated[int, typer.Option(help="0: the earlier port, or a free one")] = 0) -> None:
+    """Serve the Hub on this disk (.pairpress/hub) until Ctrl-C."""
+    from tasks.core.stage import work_folder
+
+    root = work_folder() / "hub"
+    print(
+        "In another terminal, once the address is printed:\n"
+        f"  export HF_ENDPOINT=<address> HF_TOKEN=$(cat {root}/token) HF_HUB_DISABLE_XET=1",
+        file=sys.stderr,
+    )
+    command = [sys.executable, "-m", "localhub", "--root", str(root), "--port", str(port)]
+    os.execv(sys.executable, command)
+
+
+@contextlib.contextmanager
+def hub_of(local: bool) -> Iterator[None]:
+    """The Hub to talk to, set before any library reads it: HF_ENDPOINT, or the one on this disk."""
+    os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "30")
+    if not local or "HF_ENDPOINT" in os.environ:
+        yield
+        return
+    from localhub.client_env import client_environment, running
+    from tasks.core.stage import work_folder
+
+    work = work_folder()
+    with running(work / "hub") as server:
+        os.environ.update(client_environment(server.url, server.token, work / "hf"))
+        print(f"Hub on this disk: {server.url}, store {server.root}", file=sys.stderr)
+        yield
+
+
+def _prefect_settings(own_home: bool) -> None:
+    """Quiet. The demo keeps to .pairpress; other recipes use the person's own Prefect."""
+    from tasks.core.stage import work_folder
+
+    prefect = work_folder() / "prefect"
+    if own_home and "PREFECT_API_URL" not in os.environ:
+        os.environ.setdefault("PREFECT_HOME", str(prefect))
+    for name, value in {
+        "PREFECT_LOCAL_STORAGE_PATH": str(prefect / "results"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "DO_NOT_TRACK": "1",
+        "GX_ANALYTICS_ENABLED": "false",
+    }.items():
+        os.environ.setdefault(name, value)
+
+
+def _tell_mistakes_once() -> None:
+    """Prefect logs a failure at every level of the DAG; here it is told once, at the end."""
+    import logging
+
+    for name in ("prefect", "prefect.flow_runs", "prefect.task_runs"):
+        for handler in logging.getLogger(name).handlers:
+            handler.addFilter(lambda log: not getattr(log, "told", False))
+
+
+def main() -> None:
+    from tasks.core.hub import HubUnavailable
+
+    try:
+        app()
+    except (InputError, HubUnavailable) as error:
+        print(f"pairpress: {error}", file=sys.stderr)
+        sys.exit(2)
+    except Refused as error:
+        print(f"pairpress: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""release.json -> what a person reads at the end of a run, on standard output."""
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_release(path: Path, whole: float) -> None:
+    """`whole`: seconds of the whole command; what the flow did not take went into starting up."""
+    release = json.loads(path.read_text())
+    width = None if sys.stdout.isatty() else 110  # a pipe has no width of its own
+    console = Console(width=width, highlight=False)
+    answers = [(row["question"], row["before"], row["after"]) for row in release["answers"]]
+    console.print(
+        _table("Held-out questions", ("question", "before", "after"), answers, lines=True)
+    )
+    console.print(_table("Metrics", ("metric", "before", "after"), _metrics(release)))
+    stages = [
+        (one["stage"], "cached" if one["cached"] else f"{one['seconds']:.1f}")
+        for one in release["seconds"]
+    ]
+    stages = [
+        (("Prefect's own share" if name == "prefect" else name), took) for name, took in stages
+    ]
+    startup = whole - sum(one["seconds"] for one in release["seconds"])
+    stages.append(("start-up: imports, Prefect's server", f"{startup:.1f}"))
+    console.print(_table("Seconds", ("stage", "seconds"), stages))
+    for line in release["gate"]:
+        console.print(f"gate {line}")
+    version = next(iter(release["repositories"].values()))["version"]
+    news = (
+        f"{release['new_commits']} new commits"
+        if release["new_commits"]
+        else "nothing new to publish"
+    )
+    console.print(f"\nReleased {version} ({news}):")
+    for part, one in release["repositories"].items():
+        console.print(f"  {part:8} {one['url']}  {one['commit'][:8]}", soft_wrap=True)
+    console.print(f"  record   {path}", soft_wrap=True)
+
+
+def _metrics(release: dict[str, Any]) -> list[tuple[str, str, str]]:
+    before, after = release["metrics"]["before"], release["metrics"]["after"]
+    rows = [(name, _number(before.get(name)), _number(value)) for name, value in after.items()]
+    training = release["training"]
+    rows += [
+        (
+            "validation token accuracy",
+            *(_number(training[f"token_accuracy{x}"]) for x in ("_before", "")),
+        ),
+        ("validation chosen reward", "0", _number(training["chosen_rewards"])),
+        ("steps", "", str(training["steps"])),
+        ("trainable parameters", "", f"{training['trainable_parameters']:,}"),
+        (
+            "merge: largest logit difference",
+            "",
+            f"{release['merge']['largest_logit_difference']:.1e}",
+        ),
+    ]
+    return rows
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _table(
+    title: str, heads: Iterable[str], rows: Iterable[Iterable[str]], lines: bool = False
+) -> Table:
+    table = Table(title=title, title_justify="left", show_lines=lines)
+    for head in heads:
+        table.add_column(head, justify="right" if head == "seconds" else "left")
+    for row in rows:
+        table.add_row(*row)
+    return table

@@ -1,0 +1,67 @@
+"""The whole DAG: raw preference pairs in, a released model out. One recipe is one deployment.
+
+pairpress run demo
+"""
+
+from prefect import flow
+
+from flows.align_model import align_model
+from flows.prepare_data import prepare_data
+from flows.promote_release import promote_release
+from flows.seed_hub import seed_hub
+from flows.stage_release import stage_release
+from tasks.core.settings import (
+    Base,
+    Correction,
+    Data,
+    Evaluation,
+    Gate,
+    Lora,
+    Loss,
+    Recipe,
+    Release,
+    Seed,
+    Splits,
+    Training,
+)
+from tasks.publish import pin_base, try_hub
+from tasks.record import write_record
+
+
+@flow(name="release-model", log_prints=False)
+def release_model(
+    base: Base,
+    data: Data,
+    release: Release,
+    splits: Splits = Splits(),
+    curation: Correction | None = None,
+    training: Training = Training(),
+    loss: Loss = Loss(),
+    lora: Lora = Lora(),
+    evaluation: Evaluation = Evaluation(),
+    gate: Gate = Gate(),
+    seed: Seed | None = None,
+) -> dict[str, str]:
+    """Token and write access are tried first; returns what was released: repository and commit."""
+    recipe = Recipe(
+        base=base,
+        data=data,
+        release=release,
+        splits=splits,
+        curation=curation,
+        training=training,
+        loss=loss,
+        lora=lora,
+        evaluation=evaluation,
+        gate=gate,
+        seed=seed,
+    )
+    repository = try_hub(release)
+    if seed:
+        seed_hub(seed)
+    pinned = pin_base(base)
+    prepared = prepare_data(pinned, data, splits, curation, list(evaluation.questions))
+    aligned = align_model(pinned, prepared, data, curation, training, loss, lora, evaluation, gate)
+    staged = stage_release(repository, pinned, prepared, aligned, recipe)
+    published = promote_release(staged, release)
+    return write_record(staged, aligned, published)

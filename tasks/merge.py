@@ -1,0 +1,37 @@
+"""Base + adapter -> merged model, compared with the two on held-out prompts."""
+
+from pathlib import Path
+from typing import Any
+
+from tasks.core import merge
+from tasks.core.models import ModelRef
+from tasks.core.rows import of_split, read_rows
+from tasks.core.settings import Evaluation
+from tasks.core.stage import Folder
+from tasks.staged import stage_task, staged
+
+MOST_PROMPTS = 100  # the least is 50; more would only cost time
+
+
+@stage_task("merge")
+def merge_model(
+    base: ModelRef, adapter: Folder, after: Folder, prompts: Folder, evaluation: Evaluation
+) -> Folder:
+    """facts: prompts compared, largest logit difference, unequal greedy answers."""
+    settings = {"max_new_tokens": evaluation.max_new_tokens, "batch_size": evaluation.batch_size}
+
+    def make(folder: Path) -> dict[str, Any]:
+        asked = [row["prompt"] for row in read_rows(after.path / "answers.parquet")]
+        asked += [row["prompt"] for row in of_split(prompts, "test") if row["prompt"] not in asked]
+        return merge.merge_adapter(
+            base, adapter.path / "adapter", asked[:MOST_PROMPTS], folder, **settings
+        )
+
+    made_from = {
+        "base": str(base),
+        "adapter": adapter.digest,
+        "after": after.digest,
+        "prompts": prompts.digest,
+        **settings,
+    }
+    return staged("merge", made_from, (merge,), make, ("torch", "transformers", "peft"))

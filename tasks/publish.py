@@ -1,0 +1,86 @@
+"""Preflight before anything costs; then the release's local folders, and its commits and tags."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from expectations.measures.finding import Finding
+from tasks.core import publish, release
+from tasks.core.check import sentences
+from tasks.core.models import ModelRef, load_tokenizer, resolve_model
+from tasks.core.publish import Repository
+from tasks.core.refs import Aligned, Prepared, Staged
+from tasks.core.render import require_chat_template
+from tasks.core.settings import Base, Recipe, Release
+from tasks.gate import shown_answers
+from tasks.staged import built, markdown, passing, stage_task
+
+RETRIED = {"retries": 2, "retry_delay_seconds": 2, "retry_condition_fn": passing}
+
+
+@stage_task("preflight", **RETRIED)
+def try_hub(target: Release) -> str:
+    """Token and write access; returns the repository's full name."""
+    return publish.preflight(target.repository)
+
+
+@stage_task("pin base", **RETRIED)
+def pin_base(base: Base) -> ModelRef:
+    """The commit to start from; refuses a model without a chat template."""
+    pinned = resolve_model(base.model, base.revision)
+    require_chat_template(load_tokenizer(pinned), base.model)
+    return pinned
+
+
+@stage_task("stage release", **RETRIED)
+def write_release(
+    repository: str, base: ModelRef, prepared: Prepared, aligned: Aligned, recipe: Recipe
+) -> Staged:
+    findings = json.loads((prepared.checks.path / "findings.json").read_text())["findings"]
+    earlier = [prepared.rows, prepared.prompts]
+    if prepared.pairs != prepared.prompts:  # ready pairs came through untouched
+        earlier.append(prepared.pairs)
+    known = release.Known(
+        base=base,
+        raw=prepared.raw,
+        earlier=earlier,
+        pairs=prepared.pairs,
+        adapter=aligned.adapter,
+        merged=aligned.merged,
+        settings=recipe.model_dump(mode="json"),
+        checks=sentences(Finding.from_dict(one) for one in findings),
+        gate=aligned.gate,
+        shown=shown_answers(aligned.before, aligned.after),
+        metrics={"before": aligned.before.facts, "after": aligned.after.facts},
+    )
+    targets = publish.repositories(repository)
+    version, finished = publish.next_version(repository, known.digest)
+
+    def make(folder: Path) -> dict[str, Any]:
+        return dict(release.build_release(folder, known, targets, version))
+
+    made_from = {"release": known.digest, "version": version, "repository": repository}
+    folder = built("release", made_from, (release,), make)
+    return Staged(folder=folder, targets=targets, version=version, finished=finished)
+
+
+@stage_task("publish", **RETRIED)
+def publish_part(staged_release: Staged, target: Repository, private: bool) -> Repository:
+    """One commit, then the tag; neither if the Hub holds this release already."""
+    version = staged_release.version
+    if staged_release.finished:
+        return publish.published(target, version)
+    publish.create(target, private)
+    message = f"Release {version}: {target.part}"
+    folder = staged_release.folder.path / target.part
+    return publish.tag(publish.commit_repository(target, folder, message), version)
+
+
+@stage_task("release links")
+def link_release(released: list[Repository]) -> list[Repository]:
+    lines = [
+        f"- {one.part}: [{one.repo}]({one.url}) {one.version}, commit {one.commit[:8]}"
+        for one in released
+    ]
+    markdown("release", "Release", "\n".join(lines))
+    return released

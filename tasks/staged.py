@@ -1,0 +1,110 @@
+"""How every stage runs inside Prefect: found or made, logged in one line, shown as cached.
+
+A task that finds its folder whole returns Completed(name="Cached"); callers get the Folder itself.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Completed
+
+from tasks.core.errors import InputError, Refused
+from tasks.core.hub import HubUnavailable
+from tasks.core.stage import Folder, build, work_folder
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def stage_task(name: str, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A Prefect task whose caller gets the value, also when the task answers with a state.
+
+    Its own seconds are recorded, so that what Prefect adds can be told apart.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @wraps(function)
+        def timed(*args: P.args, **kwargs: P.kwargs) -> R:
+            started = time.monotonic()
+            result = function(*args, **kwargs)
+            record(name, time.monotonic() - started, isinstance(result, State))
+            return result
+
+        inner = task(timed, name=name, **options)
+
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            result = inner(*args, **kwargs)
+            return result.result() if isinstance(result, State) else result
+
+        return call
+
+    return decorate
+
+
+def staged(stage: str, *args: Any, **kwargs: Any) -> Any:
+    """A stage's folder; one found whole comes as the state that Prefect shows as cached."""
+    folder = built(stage, *args, **kwargs)
+    return Completed(name="Cached", message="cached", data=folder) if folder.cached else folder
+
+
+def built(stage: str, *args: Any, **kwargs: Any) -> Folder:
+    """tasks.core.stage.build, told to Prefect in one log line."""
+    folder = build(stage, *args, **kwargs)
+    took = "cached" if folder.cached else f"{folder.seconds:.1f} s"
+    facts = ", ".join(f"{k} {_brief(v)}" for k, v in folder.facts.items() if v not in (None, {}))
+    get_run_logger().info(f"{stage}: {took}, {facts}, {folder.path.name}")
+    return folder
+
+
+def _brief(value: Any) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def record(stage: str, seconds: float, cached: bool) -> None:
+    """Add a line to .pairpress/runs/RUN/stages.jsonl, from which the final table is printed."""
+    with (run_folder() / "stages.jsonl").open("a") as file:
+        line = {"stage": stage, "seconds": round(seconds, 3), "cached": cached}
+        file.write(json.dumps(line) + "\n")
+
+
+def markdown(key: str, title: str, text: str) -> None:
+    """What a person reads of this stage on the run page."""
+    create_markdown_artifact(key=key, markdown=f"## {title}\n\n{text}", description=title)
+
+
+def run_folder() -> Path:
+    """What this run leaves for people: .pairpress/runs/RUN, one for all its sub-flows."""
+    run = work_folder() / "runs" / str(flow_run.root_flow_run_id)
+    run.mkdir(parents=True, exist_ok=True)
+    return run
+
+
+def passing(_task: Any, _run: Any, state: State) -> bool:
+    """Whether a failure may pass by itself: retried, unlike a user's mistake."""
+    return isinstance(state.result(raise_on_failure=False), HubUnavailable)
+
+
+class WithoutTraceback(logging.Filter):
+    """A user's mistake is told in words; only our own bugs deserve a traceback."""
+
+    def filter(self, log: logging.LogRecord) -> bool:
+        error = log.exc_info[1] if isinstance(log.exc_info, tuple) else None
+        if isinstance(error, InputError | Refused | HubUnavailable):
+            log.exc_info = None
+            log.told = True  # the command line prints the sentence itself, once
+        return True
+
+
+for engine in ("prefect.flow_runs", "prefect.task_runs"):
+    logging.getLogger(engine).addFilter(WithoutTraceback())
