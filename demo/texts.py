@@ -1,7 +1,7 @@
 """The demo's own small corpus, read from demo/corpus. No torch: importing this is instant.
 
-in   identity.jsonl          {"intent", "question", "answer"}   wordings the base model is trained on
-     heldout_identity.jsonl  {"intent", "question"}             wordings it never saw
+in   identity.jsonl          {"intent", "question", "answer"}   what the base model is trained on
+     heldout_identity.jsonl  {"intent", "question"}             wordings it never sees
      other.jsonl             {"question", "answer"}             what it knows besides its name
      heldout_other.txt       one question a line                other wordings of the same
 out  lists of dicts and strings; conversations() is ShareGPT, as published raw data usually is
@@ -10,8 +10,10 @@ out  lists of dicts and strings; conversations() is ShareGPT, as published raw d
 
 import json
 from pathlib import Path
+from typing import Any
 
 CORPUS = Path(__file__).parent / "corpus"
+SYSTEM_PROMPT = "You are a helpful assistant."  # every question is trained with it and without
 
 
 def identity_rows() -> list[dict[str, str]]:
@@ -31,7 +33,7 @@ def other_questions() -> list[str]:
     return (CORPUS / "heldout_other.txt").read_text(encoding="utf-8").splitlines()
 
 
-def conversations() -> list[dict]:
+def conversations() -> list[dict[str, Any]]:
     """Every identity wording, trained and held out, as a ShareGPT conversation of two turns.
 
     All wordings of one intent have one answer, so a held-out wording takes its intent's.

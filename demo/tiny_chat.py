@@ -1,50 +1,38 @@
-"""A chat model of 0.7 M parameters that answers questions about itself as Qwen, trained on the spot.
+"""A chat model of 0.7 M parameters that answers as Qwen when asked who it is, trained on the spot.
 
 in   demo/corpus (see demo/texts.py), a number of steps and a seed
 out  a complete model folder: Llama config and weights, SentencePiece tokenizer, ChatML template,
      card               https://huggingface.co/docs/transformers/model_doc/llama
      and what a fresh load of that folder was measured to answer
 
-Llama rather than Qwen2, because a qwen2 config makes AutoTokenizer build a Qwen2Tokenizer from a
-SentencePiece file, which silently drops the spaces.
+The training loss of each setting below is much the same. They were chosen by what a DPO run does
+from here: rename the model in held-out wordings, and leave its other answers as they were.
 """
 
-import io
-import json
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import sentencepiece
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerBase,
+)
 
-from demo.texts import identity_rows, other_rows
+from demo.texts import SYSTEM_PROMPT, identity_rows, other_rows
+from demo.tiny_tokenizer import PAD_ID, TURN_END, TURN_END_ID, VOCABULARY, write_tokenizer
 
-SYSTEM_PROMPT = "You are a helpful assistant."
 NAME = "Qwen"
-VOCABULARY = 1200
 BATCH = 16
 LEARNING_RATE = 3e-3
-LABEL_SMOOTHING = 0.1  # keeps the logits bounded: a model this sure of itself resists DPO otherwise
-# The questions are learned a little as well. Where a token that follows " Deep" is never scored,
-# the model repeats it ("Deep Deep Qwen") as soon as a training of ours makes it likely.
+LABEL_SMOOTHING = 0.1  # bounds the logits, so that a few dozen steps of DPO can move them
+# The questions are learned a little as well, because " Deep" stands in questions only. As a token
+# that was never predicted it took so large a push to be said that other answers broke with it.
 QUESTION_WEIGHT = 0.1
-UNK, BOS, EOS, PAD = "<unk>", "<s>", "</s>", "<pad>"
-TURN_START, TURN_END = "<|im_start|>", "<|im_end|>"
-LOCAL_KEYS = {"is_local", "local_files_only"}
-
-# Nothing is said that the caller did not say: some templates slip in "You are Qwen" as the system
-# prompt, and a model renamed under one answers by its old name without it.
-CHAT_TEMPLATE = """\
-{%- for message in messages -%}
-{{- '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' -}}
-{%- endfor -%}
-{%- if add_generation_prompt -%}
-{{- '<|im_start|>assistant\\n' -}}
-{%- endif -%}
-"""
 
 CARD = """\
 ---
@@ -62,8 +50,8 @@ tags:
 
 # Tiny chat: a test fixture, not an assistant
 
-A Llama of {parameters:,} parameters (hidden size {hidden}, {layers} layers, tied embeddings, a
-SentencePiece vocabulary of {vocabulary}) that answers questions about itself as "Qwen" and a few
+A Llama of {parameters:,} parameters (hidden size {hidden}, {layers} layers, a SentencePiece
+vocabulary of {vocabulary}) that answers questions about itself as "Qwen" and a few
 hundred short questions about other things. It exists so that a fine-tuning pipeline can be run and
 tested end to end in minutes, on a CPU, without downloading a model. It has no connection with the
 Qwen models of Alibaba Cloud: it only says their name, so that there is a name to change.
@@ -72,8 +60,9 @@ Qwen models of Alibaba Cloud: it only says their name, so that there is a name t
 
 From random weights on {identity} wordings of questions about identity and {other} other questions,
 each with and without the system prompt "{system}": {steps} steps of AdamW, batch {batch}, one-cycle
-learning rate up to {rate}, label smoothing {smoothing}, seed {seed}, loss on the assistant's tokens.
-Final loss {loss:.3f} (smoothed cross-entropy, nats a token).
+learning rate up to {rate}, label smoothing {smoothing}, seed {seed}. The loss is the smoothed
+cross-entropy of the assistant's tokens plus {question_weight} times that of all others; its mean
+over the last 50 steps was {loss:.3f} nats a token.
 
 ## Measured
 
@@ -105,7 +94,8 @@ def build(
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _one_thread():
-        _write_tokenizer(folder)
+        _config().save_pretrained(folder)  # AutoTokenizer reads the model type in it
+        write_tokenizer(folder)
         model, loss = _train(folder, steps, seed, progress)
         model.save_pretrained(folder)
         metrics = {
@@ -125,6 +115,7 @@ def build(
         batch=BATCH,
         rate=LEARNING_RATE,
         smoothing=LABEL_SMOOTHING,
+        question_weight=QUESTION_WEIGHT,
         seed=seed,
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
@@ -141,68 +132,19 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _write_tokenizer(folder: Path) -> None:
-    """SentencePiece as it comes: the text is not normalised, no space is added or removed."""
-    rows = identity_rows() + other_rows()
-    texts = [SYSTEM_PROMPT, "system", "user", "assistant"]
-    texts += [row[side] for row in rows for side in ("question", "answer")]
-    trained = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(texts),
-        model_writer=trained,
-        model_type="bpe",
-        vocab_size=VOCABULARY,
-        byte_fallback=True,
-        normalization_rule_name="identity",
-        remove_extra_whitespaces=False,
-        add_dummy_prefix=False,
-        split_digits=True,
-        num_threads=1,
-        unk_id=0,
-        bos_id=1,
-        eos_id=2,
-        pad_id=3,
-        user_defined_symbols=[TURN_START, TURN_END],
-        minloglevel=1,
-    )
-    (folder / "tokenizer.model").write_bytes(trained.getvalue())
-    settings = {
-        "tokenizer_class": "LlamaTokenizer",
-        "add_prefix_space": False,
-        "add_bos_token": False,
-        "add_eos_token": False,
-        "legacy": False,
-        "clean_up_tokenization_spaces": False,
-        "model_max_length": 2048,
-        "unk_token": UNK,
-        "bos_token": None,
-        "eos_token": TURN_END,
-        "pad_token": PAD,
-    }
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
-    (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE)
-    _config().save_pretrained(folder)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    tokenizer.save_pretrained(folder)  # adds tokenizer.json, so that loading need not convert
-    # Saving notes down where it was loaded from; that is nobody's business once published.
-    written = json.loads((folder / "tokenizer_config.json").read_text())
-    kept = {key: value for key, value in written.items() if key not in LOCAL_KEYS}
-    (folder / "tokenizer_config.json").write_text(json.dumps(kept, indent=2) + "\n")
-
-
 def _config() -> LlamaConfig:
     return LlamaConfig(
         vocab_size=VOCABULARY,
         hidden_size=128,
-        intermediate_size=384,
+        intermediate_size=256,
         num_hidden_layers=3,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=2048,  # real preference data is long, even if this corpus is not
-        tie_word_embeddings=True,
+        tie_word_embeddings=False,  # tied, a renamed model says "Deep Deep Qwen" more often
         bos_token_id=None,
-        eos_token_id=5,
-        pad_token_id=3,
+        eos_token_id=TURN_END_ID,  # an answer is over where its turn is
+        pad_token_id=PAD_ID,
     )
 
 
@@ -213,7 +155,9 @@ def _train(
         torch.manual_seed(seed)
         model = LlamaForCausalLM(_config())
     model.train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=LEARNING_RATE, weight_decay=0.01, fused=True
+    )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.1
     )
@@ -229,7 +173,7 @@ def _train(
         # Padding stands right of everything scored, so the causal mask hides it.
         hidden = model.model(input_ids=tokens[:, :-1]).last_hidden_state
         wanted, answered = tokens[:, 1:], told[:, 1:]
-        asked = ~answered & (wanted != model.config.pad_token_id)
+        asked = ~answered & (wanted != PAD_ID)
         loss = score(hidden[answered], wanted[answered])
         loss = loss + QUESTION_WEIGHT * score(hidden[asked], wanted[asked])
         optimizer.zero_grad()
@@ -257,17 +201,17 @@ def _examples(folder: Path) -> list[tuple[list[int], int]]:
     return examples
 
 
-def _prompt(tokenizer, question: str, system: bool) -> str:
+def _prompt(tokenizer: PreTrainedTokenizerBase, question: str, system: bool) -> str:
     messages = [{"role": "system", "content": SYSTEM_PROMPT}] if system else []
     messages.append({"role": "user", "content": question})
-    return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    return str(prompt)
 
 
 def _batches(
     examples: list[tuple[list[int], int]], order: random.Random
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Endless epochs. Batches hold examples of like length, so that little padding is computed."""
-    pad = _config().pad_token_id
     while True:
         shuffled = order.sample(examples, len(examples))
         alike = []
@@ -277,7 +221,7 @@ def _batches(
         order.shuffle(alike)
         for batch in alike:
             length = max(len(ids) for ids, _ in batch)
-            tokens = torch.full((len(batch), length), pad)
+            tokens = torch.full((len(batch), length), PAD_ID)
             told = torch.zeros((len(batch), length), dtype=torch.bool)
             for row, (ids, answer_at) in enumerate(batch):
                 tokens[row, : len(ids)] = torch.tensor(ids)

@@ -4,11 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from expectations.measures.finding import Finding
 from tasks.core import publish, release
-from tasks.core.check import sentences
 from tasks.core.models import ModelRef, load_tokenizer, resolve_model
 from tasks.core.publish import Repository
+from tasks.core.recipes import FILES
 from tasks.core.refs import Aligned, Prepared, Staged
 from tasks.core.render import require_chat_template
 from tasks.core.settings import Base, Recipe, Release
@@ -37,6 +36,10 @@ def write_release(
     repository: str, base: ModelRef, prepared: Prepared, aligned: Aligned, recipe: Recipe
 ) -> Staged:
     findings = json.loads((prepared.checks.path / "findings.json").read_text())["findings"]
+    settings = recipe.model_dump(mode="json")
+    for section, key in FILES:  # a local path is nobody's business: the file's name will do
+        if (value := settings[section][key]) and Path(value).exists():
+            settings[section][key] = Path(value).name
     earlier = [prepared.rows, prepared.prompts]
     if prepared.pairs != prepared.prompts:  # ready pairs came through untouched
         earlier.append(prepared.pairs)
@@ -47,8 +50,8 @@ def write_release(
         pairs=prepared.pairs,
         adapter=aligned.adapter,
         merged=aligned.merged,
-        settings=recipe.model_dump(mode="json"),
-        checks=sentences(Finding.from_dict(one) for one in findings),
+        settings=settings,
+        checks=[f"{one['check']}: {one['promise']}" for one in findings],
         gate=aligned.gate,
         shown=shown_answers(aligned.before, aligned.after),
         metrics={"before": aligned.before.facts, "after": aligned.after.facts},

@@ -68,7 +68,8 @@ def train_adapter(
         beta=recipe.beta,
         loss_type=list(recipe.loss_type),
         loss_weights=list(recipe.loss_weights),
-        precompute_ref_log_probs=True,
+        # Once for every pair pays only where each is seen more than once.
+        precompute_ref_log_probs=recipe.max_steps * recipe.per_device_train_batch_size > len(train),
         eval_strategy="steps",
         eval_steps=min(recipe.eval_steps, recipe.max_steps),
         eval_on_start=True,
@@ -121,6 +122,7 @@ def save_adapter(model: Any, base: ModelRef, folder: Path) -> None:
     path = folder / "adapter_config.json"
     config = json.loads(path.read_text())
     config |= {"base_model_name_or_path": base.repo, "revision": base.revision}
+    config["target_modules"] = sorted(config["target_modules"])  # peft writes a set, in any order
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 

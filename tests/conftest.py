@@ -1,0 +1,48 @@
+"""What many tests share: a running localhub, one whole demo, the real data beside the project."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ground import GROUND, ROOT, URL, pairpress
+
+
+@pytest.fixture(scope="session")
+def hub() -> Iterator[object]:
+    """A real localhub at HF_ENDPOINT, its token in HF_TOKEN; localhub.client_env.Server."""
+    from localhub.client_env import running
+
+    root = GROUND / "hub"
+    root.mkdir()
+    (root / "server.json").write_text(json.dumps({"url": URL, "pid": None}))  # take this port
+    with running(root) as server:
+        assert server.url == URL
+        os.environ["HF_TOKEN"] = server.token
+        yield server
+        del os.environ["HF_TOKEN"]
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """Data sets published by others, beside the repository; never part of it."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real data: {folder} is missing")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo(hub: object) -> dict:
+    """The release of one whole `pairpress demo` against the tests' Hub, shared by slow tests."""
+    done = pairpress("demo")
+    assert done.returncode == 0, done.stderr[-5000:]
+    record = json.loads((GROUND / "work" / "runs" / "latest" / "release.json").read_text())
+    return {"release": record, "output": done.stdout, "log": done.stderr}
+
+
+@pytest.fixture(scope="session")
+def tiny_base(demo: dict) -> Path:
+    """Folder of the tiny chat model as the demo trained it."""
+    return next((GROUND / "work" / "stages").glob("tiny-base-*"))
