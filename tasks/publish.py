@@ -12,7 +12,7 @@ from tasks.core.refs import Aligned, Prepared, Staged
 from tasks.core.render import require_chat_template
 from tasks.core.settings import Base, Recipe, Release
 from tasks.gate import shown_answers
-from tasks.staged import built, markdown, passing, stage_task
+from tasks.staged import markdown, passing, stage_task, staged
 
 RETRIED = {"retries": 2, "retry_delay_seconds": 2, "retry_condition_fn": passing}
 
@@ -63,7 +63,7 @@ def write_release(
         return dict(release.build_release(folder, known, targets, version))
 
     made_from = {"release": known.digest, "version": version, "repository": repository}
-    folder = built("release", made_from, (release,), make)
+    folder = staged("release", made_from, (release,), make)
     return Staged(folder=folder, targets=targets, version=version, finished=finished)
 
 

@@ -34,10 +34,13 @@ material of the pairpress demo, written for it.
 
 @stage_task("train tiny base")
 def train_tiny_base(seed: Seed) -> Folder:
+    from tqdm import tqdm
+
     from demo import tiny_chat
 
     def make(folder: Path) -> dict[str, Any]:
-        return dict(tiny_chat.build(folder, steps=seed.steps))
+        with tqdm(total=seed.steps, desc="tiny base", unit="step", mininterval=1.0) as bar:
+            return dict(tiny_chat.build(folder, steps=seed.steps, progress=lambda *_: bar.update()))
 
     corpus = {path.name: path.read_text() for path in sorted(texts.CORPUS.iterdir())}
     made_from = {"corpus": corpus, "steps": seed.steps}

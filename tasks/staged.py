@@ -1,6 +1,6 @@
 """How every stage runs inside Prefect: found or made, logged in one line, shown as cached.
 
-A task that finds its folder whole returns Completed(name="Cached"); callers get the Folder itself.
+A task whose folder was found whole ends as Completed(name="Cached"); callers get the Folder.
 """
 
 import json
@@ -36,8 +36,9 @@ def stage_task(name: str, **options: Any) -> Callable[[Callable[P, R]], Callable
         def timed(*args: P.args, **kwargs: P.kwargs) -> R:
             started = time.monotonic()
             result = function(*args, **kwargs)
-            record(name, time.monotonic() - started, isinstance(result, State))
-            return result
+            cached = isinstance(result, Folder) and result.cached
+            record(name, time.monotonic() - started, cached)
+            return Completed(name="Cached", data=result) if cached else result
 
         inner = task(timed, name=name, **options)
 
@@ -51,13 +52,7 @@ def stage_task(name: str, **options: Any) -> Callable[[Callable[P, R]], Callable
     return decorate
 
 
-def staged(stage: str, *args: Any, **kwargs: Any) -> Any:
-    """A stage's folder; one found whole comes as the state that Prefect shows as cached."""
-    folder = built(stage, *args, **kwargs)
-    return Completed(name="Cached", message="cached", data=folder) if folder.cached else folder
-
-
-def built(stage: str, *args: Any, **kwargs: Any) -> Folder:
+def staged(stage: str, *args: Any, **kwargs: Any) -> Folder:
     """tasks.core.stage.build, told to Prefect in one log line."""
     folder = build(stage, *args, **kwargs)
     took = "cached" if folder.cached else f"{folder.seconds:.1f} s"

@@ -114,7 +114,8 @@ def _check_row(form: Form, row: dict[str, Any], where: str) -> dict[str, Any]:
 def _messages(value: Any, column: str, role: str, text: str, where: str) -> list[dict[str, str]]:
     if not isinstance(value, list):
         raise InputError(
-            f"{where}: `{column}` is {_kind(value)}, not a list of {{{role}, {text}}}: {_short(value)}."
+            f"{where}: `{column}` is {_kind(value)}, not a list of {{{role}, {text}}}: "
+            f"{_short(value)}."
         )
     messages = []
     for turn in value:

@@ -199,7 +199,7 @@ def manifest(known: Known, targets: list[Repository], version: str) -> dict[str,
 def _card_facts(
     base: Path, known: Known, targets: list[Repository], version: str, counts: dict[str, int]
 ) -> dict[str, Any]:
-    """Everything the templates ask for. Licences come from upstream cards and are never invented."""
+    """Everything the templates ask for. Licences are upstream's and never invented."""
     from huggingface_hub import ModelCard
 
     readme = base / "README.md"

@@ -45,7 +45,16 @@ class Folder(BaseModel):
 
 def work_folder() -> Path:
     """Where everything of ours lives; `rm -r` clears it. PAIRPRESS_HOME moves it elsewhere."""
-    return Path(os.environ.get("PAIRPRESS_HOME", ".pairpress")).resolve()
+    folder = Path(os.environ.get("PAIRPRESS_HOME", ".pairpress")).resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be made ({error.strerror}). Set PAIRPRESS_HOME to a folder you own."
+        ) from error
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"{folder}: cannot be written. Set PAIRPRESS_HOME to a folder you own.")
+    return folder
 
 
 def build(
@@ -68,15 +77,9 @@ def build(
     }
     name = f"{stage}-{hashlib.sha256(_json(key).encode()).hexdigest()[:16]}"
     stages = work_folder() / "stages"
-    try:
-        stages.mkdir(parents=True, exist_ok=True)
-        with locked(stages / f".{name}.lock"):
-            return _whole(stages / name) or _make(stage, stages / name, key, make)
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
-        raise InputError(
-            f"{error.filename or stages}: cannot be written ({error.strerror}). "
-            "Set PAIRPRESS_HOME to a folder you own."
-        ) from error
+    stages.mkdir(exist_ok=True)
+    with locked(stages / f".{name}.lock"):
+        return _whole(stages / name) or _make(stage, stages / name, key, make)
 
 
 def _whole(folder: Path) -> Folder | None:
