@@ -30,8 +30,8 @@ NAME = "Qwen"
 BATCH = 16
 LEARNING_RATE = 3e-3
 LABEL_SMOOTHING = 0.1  # bounds the logits, so that a few dozen steps of DPO can move them
-# The questions are learned a little as well, because " Deep" stands in questions only. As a token
-# that was never predicted it took so large a push to be said that other answers broke with it.
+# The questions are learned a little as well, because " Deep" stands in questions only: a token that
+# was never predicted takes so large a push to be said that other answers break more often.
 QUESTION_WEIGHT = 0.1
 
 CARD = """\

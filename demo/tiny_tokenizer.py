@@ -1,4 +1,4 @@
-"""The tiny chat model's tokenizer: SentencePiece BPE over the demo's corpus, with a ChatML template.
+"""The tiny chat model's tokenizer: SentencePiece BPE over the demo corpus, with a ChatML template.
 
 in   demo/corpus (see demo/texts.py) and a folder that holds the model's config.json
 out  tokenizer.model             https://github.com/google/sentencepiece

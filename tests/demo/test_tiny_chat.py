@@ -72,6 +72,7 @@ def test_an_earlier_tokenizer_in_the_folder_is_replaced(tmp_path: Path) -> None:
     assert AutoTokenizer.from_pretrained(tmp_path).tokenize(" Qwen") == ["\u2581Qwen"]
 
 
+@pytest.mark.slow
 def test_a_build_leaves_the_number_of_threads_and_the_random_state_alone(tmp_path: Path) -> None:
     threads, state = torch.get_num_threads(), torch.random.get_rng_state()
     torch.set_num_threads(2)
@@ -83,6 +84,7 @@ def test_a_build_leaves_the_number_of_threads_and_the_random_state_alone(tmp_pat
         torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 def test_the_same_seed_writes_the_same_weights_and_another_seed_others(tmp_path: Path) -> None:
     for name, seed in [("one", 0), ("again", 0), ("other", 1)]:
         build(tmp_path / name, steps=3, seed=seed)

@@ -57,3 +57,14 @@ def test_a_data_set_with_a_shortcut_is_refused_before_any_training(demo, tmp_pat
     page = re.search(r"Data Docs: (\S+\.html)", told(done))
     assert page is not None
     assert "obviously" in Path(page[1]).read_text()
+
+
+def test_a_hundred_times_the_right_learning_rate_is_refused_by_the_gate(demo):
+    """Loss, accuracy and margins look better than in the healthy run; the answers are wrecked."""
+    done = pairpress(
+        *("run", "demo", "--set", "training.learning_rate=5.0e-2"),
+        *("--set", "training.max_steps=40"),
+    )
+    assert done.returncode == 1, done.stderr[-3000:]
+    assert re.search(r"gate: REFUSED: .*(exact|same|strict|token_accuracy) = ", told(done))
+    assert "merge: " not in done.stderr  # nothing is merged, nothing published

@@ -1,0 +1,177 @@
+"""The command line in processes of its own: what it prints, where, and with which exit code."""
+
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ground import ROOT, pairpress
+
+from tasks.core.recipes import deployments
+from tasks.core.settings import Recipe
+
+SLOW_TO_IMPORT = {
+    *("torch", "transformers", "trl", "peft", "datasets", "prefect"),
+    *("great_expectations", "huggingface_hub", "localhub"),
+}
+SENTENCE = "the rain came down on a small town and we went home by foot to eat bread at once"
+
+
+def answers(count: int) -> list[str]:
+    """Sentences of one source, so that nothing tells one half of them from the other."""
+    source, words = random.Random(0), SENTENCE.split()
+    return [" ".join(source.choices(words, k=source.randint(5, 30))) + "." for _ in range(count)]
+
+
+def pairs_file(path: Path, opening: str = "") -> Path:
+    """300 pairs; `opening` stands before every chosen answer."""
+    texts = answers(600)
+    rows = [
+        {"prompt": f"Question {n}?", "chosen": opening + texts[n], "rejected": texts[-n - 1]}
+        for n in range(300)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def imported(*arguments: str) -> set[str]:
+    """Top-level packages that a command imports, as Python itself reports them."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "flows", *arguments],
+        cwd=ROOT,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    lines = [line.split("|") for line in done.stderr.splitlines() if line.startswith("import time")]
+    return {line[2].strip().split(".")[0] for line in lines}
+
+
+def test_list_prints_every_recipe_on_a_line_of_its_own() -> None:
+    done = pairpress("list")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split()[0] for line in done.stdout.splitlines()] == list(
+        deployments(ROOT / "prefect.yaml")
+    )
+
+
+@pytest.mark.parametrize("argument", ["--help", "list"])
+def test_a_light_command_imports_nothing_heavy(argument: str) -> None:
+    found = imported(argument)
+    assert "typer" in found
+    assert found & SLOW_TO_IMPORT == set()
+
+
+def test_the_check_imports_neither_torch_nor_prefect(tmp_path: Path) -> None:
+    found = imported("check", str(pairs_file(tmp_path / "good.jsonl")))
+    assert "polars" in found
+    assert found & SLOW_TO_IMPORT == set()
+
+
+def test_help_names_every_command() -> None:
+    done = pairpress("--help")
+    assert done.returncode == 0
+    for command in ("list", "run", "demo", "check", "ask", "hub"):
+        assert re.search(rf"^\W*{command}\b", done.stdout, re.MULTILINE), command
+
+
+def test_a_good_file_passes_the_check(tmp_path: Path) -> None:
+    path = pairs_file(tmp_path / "good.jsonl")
+    done = pairpress("check", str(path))
+    assert (done.returncode, done.stderr) == (0, "")
+    *checks, verdict = done.stdout.splitlines()
+    assert all(line.startswith("passed ") for line in checks)
+    assert verdict.startswith(f"passed: {path}, 300 rows read as pairs, 300 checked, 0 set aside")
+
+
+def test_a_shortcut_is_refused_by_name_with_its_rows(tmp_path: Path) -> None:
+    done = pairpress("check", str(pairs_file(tmp_path / "short.jsonl", opening="Certainly! ")))
+    assert done.returncode == 1
+    first, *_, verdict = done.stdout.splitlines()
+    assert first.startswith("FAILED ") and "certainly" in first.lower() and "row 1" in first
+    assert verdict.startswith("FAILED: ")
+
+
+def test_rows_set_aside_are_told_with_their_numbers(tmp_path: Path) -> None:
+    path = pairs_file(tmp_path / "some.jsonl")
+    lines = path.read_text().splitlines()
+    for number in (4, 7):
+        row = json.loads(lines[number - 1])
+        lines[number - 1] = json.dumps(row | {"chosen": row["rejected"]})
+    path.write_text("\n".join(lines))
+    done = pairpress("check", str(path))
+    assert done.returncode == 0
+    assert "set aside: 2 rows, chosen and rejected are the same (rows 4, 7)" in done.stdout
+
+
+def test_a_file_of_which_nothing_can_be_checked_does_not_pass(tmp_path: Path) -> None:
+    path = tmp_path / "same.jsonl"
+    path.write_text(json.dumps({"prompt": "a", "chosen": "b", "rejected": "b"}))
+    done = pairpress("check", str(path))
+    assert done.returncode == 1 and done.stdout.splitlines()[-1].startswith("FAILED: ")
+
+
+def test_a_renamed_identity_set_passes_only_with_its_slot(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": f"Question {n}?", "chosen": f"{t} I am Aria.", "rejected": f"{t} I am Qwen."}
+        for n, t in enumerate(answers(200))
+    ]
+    path = tmp_path / "identity.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert pairpress("check", str(path)).returncode == 1
+    assert pairpress("check", str(path), "--allow", "name=Aria:Qwen").returncode == 0
+    done = pairpress("check", str(path), "--allow", "Aria")
+    assert done.returncode == 2 and "name=NEW:OLD" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("missing.jsonl", None, ": no such file"),
+        ("broken.jsonl", b'{"prompt": "a"\n', ":1: not JSON"),
+        ("cut.jsonl.gz", b"\x1f\x8b\x08\x00", ": damaged or truncated gzip"),
+        ("notes.parquet", b"notes", ": not a readable parquet file"),
+    ],
+)
+def test_a_bad_file_is_one_line_on_standard_error_and_exit_2(
+    tmp_path: Path, name: str, content: bytes | None, told: str
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    done = pairpress("check", str(path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"pairpress: {path}{told}")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("run", "dmeo"), "recipe 'dmeo' is not in "),
+        (
+            ("run", "demo", "--set", "trainin.max_steps=1"),
+            f"unknown setting trainin; known there: {', '.join(Recipe.model_fields)}",
+        ),
+        (("run", "demo", "--recipe", "none.yaml"), "none.yaml: no such recipe file"),
+    ],
+)
+def test_a_recipe_that_cannot_run_is_one_line_on_standard_error_and_exit_2(
+    arguments: tuple[str, ...], told: str
+) -> None:
+    done = pairpress(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("pairpress: ") and told in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_no_arguments_and_an_unknown_command_are_usage_errors() -> None:
+    assert "Usage" in pairpress().stdout + pairpress().stderr
+    done = pairpress("publish")
+    assert done.returncode == 2 and "publish" in done.stderr

@@ -1,0 +1,234 @@
+"""prefect.yaml as the recipe book: what is right in it, and how what is wrong is told."""
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ground import ROOT
+
+from tasks.core.errors import InputError
+from tasks.core.recipes import FLOW, deployments, parameters_of, read_recipe, recipe_book
+from tasks.core.settings import Recipe
+
+BOOK = ROOT / "prefect.yaml"
+# https://docs.prefect.io/v3/how-to-guides/deployments/prefect-yaml#deployment-fields
+KNOWN_TO_PREFECT = {
+    *("name", "version", "description", "tags", "entrypoint", "parameters", "work_pool"),
+    *("schedule", "schedules", "concurrency_limit", "enforce_parameter_schema", "triggers"),
+    *("build", "push", "pull", "sla"),
+}
+WORK_POOL_KEYS = {"name", "work_queue_name", "job_variables"}
+LEAST = {
+    "base": {"model": "me/base"},
+    "data": {"path": "me/data"},
+    "release": {"repository": "mine"},
+}
+
+
+@pytest.fixture(autouse=True)
+def in_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def book_of(folder: Path, parameters: Any) -> Path:
+    path = folder / "recipes.yaml"
+    deployment = {"name": "mine", "entrypoint": FLOW, "parameters": parameters}
+    path.write_text(yaml.safe_dump({"deployments": [deployment]}))
+    return path
+
+
+def refusal(name: str, path: Path, *changes: str) -> str:
+    with pytest.raises(InputError) as refused:
+        read_recipe(name, path, changes)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("name", deployments(BOOK))
+def test_every_recipe_in_the_book_is_valid(name: str) -> None:
+    recipe = read_recipe(name, BOOK)
+    given = parameters_of(name, BOOK)
+    for section, values in given.items():
+        kept = getattr(recipe, section).model_dump(mode="json")
+        assert {key: kept[key] for key in values} == values
+
+
+def test_the_book_says_nothing_that_prefect_does_not_know() -> None:
+    for deployment in yaml.safe_load(BOOK.read_text())["deployments"]:
+        assert set(deployment) <= KNOWN_TO_PREFECT, deployment["name"]
+        assert set(deployment["work_pool"]) <= WORK_POOL_KEYS, deployment["name"]
+        assert set(deployment.get("parameters", {})) <= set(Recipe.model_fields)
+
+
+def test_the_book_needs_no_template_of_prefect() -> None:
+    assert "{{" not in BOOK.read_text()  # Prefect fills them in, with nothing if it knows no value
+
+
+@pytest.mark.parametrize("name", deployments(BOOK))
+def test_every_local_file_that_a_recipe_names_is_there(name: str) -> None:
+    questions = read_recipe(name, BOOK).evaluation.other_questions
+    assert questions is None or (ROOT / questions).read_text().strip()
+
+
+@pytest.mark.slow
+def test_the_flow_takes_exactly_the_sections_of_a_recipe() -> None:
+    from flows.release_model import release_model
+
+    taken = inspect.signature(release_model.fn).parameters
+    assert list(taken) == [*sorted(taken, key=list(Recipe.model_fields).index)]
+    assert set(taken) == set(Recipe.model_fields)
+    for name, field in Recipe.model_fields.items():
+        assert taken[name].annotation == field.annotation, name
+        if field.is_required():
+            assert taken[name].default is inspect.Parameter.empty, name
+        else:
+            assert taken[name].default == field.default, name
+
+
+def test_an_unknown_recipe_is_told_with_those_there_are() -> None:
+    told = refusal("dmeo", BOOK)
+    assert told.startswith("recipe 'dmeo' is not in ")
+    assert ", ".join(sorted(deployments(BOOK))) in told
+
+
+def test_an_unknown_setting_is_told_with_the_known_ones_beside_it() -> None:
+    told = refusal("demo", BOOK, "training.learning_rat=1.0e-5")
+    assert "unknown setting training.learning_rat; known there: " in told
+    assert "learning_rate, max_steps" in told
+    assert "known there: base, data, release" in refusal("demo", BOOK, "trainin=1")
+
+
+def test_an_unknown_setting_of_a_section_that_may_be_missing_is_told_too() -> None:
+    told = refusal("demo", BOOK, "curation.old_nam=Qwen")
+    assert "unknown setting curation.old_nam; known there: old_name, new_name" in told
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("training.max_steps=0", "training.max_steps = 0: input should be greater than or equal"),
+        ("training.learning_rate=fast", "training.learning_rate = 'fast': "),
+        ("splits.test=0.5", "splits.test = 0.5: input should be less than 0.5"),
+        ("loss.loss_type=[sigmoyd]", "loss.loss_type.0 = 'sigmoyd': "),
+        ("gate.strict=90", "gate.strict = 90: input should be less than or equal to 1"),
+        ("base=null", "base = None: "),
+    ],
+)
+def test_a_value_out_of_bounds_is_told_with_its_place_and_value(change: str, told: str) -> None:
+    assert told in refusal("demo", BOOK, change)
+
+
+def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
+    told = refusal("mine", book_of(tmp_path, {"data": {"path": "a/b", "max_length": 1}}))
+    assert "base is missing" in told and "release is missing" in told
+    assert "data.max_length = 1: " in told
+
+
+def test_a_weight_is_asked_for_each_loss_before_anything_starts() -> None:
+    told = refusal("demo", BOOK, "loss.loss_weights=[1.0]")
+    assert "loss" in told and "loss_weights" in told
+
+
+@pytest.mark.parametrize("change", ["training", "=5", ".x=5", "training.=5", ""])
+def test_a_change_that_is_no_assignment_is_told_with_the_form(change: str) -> None:
+    assert f"--set {change}: not of the form section.key=value" in refusal("demo", BOOK, change)
+
+
+def test_a_change_that_is_not_yaml_is_told() -> None:
+    assert "the value is not YAML" in refusal("demo", BOOK, "data.path=[1")
+
+
+@pytest.mark.parametrize(
+    ("change", "section", "key", "value"),
+    [
+        ("training.max_steps=7", "training", "max_steps", 7),
+        ("training.learning_rate=5.0e-7", "training", "learning_rate", 5e-7),
+        ("training.learning_rate=5e-7", "training", "learning_rate", 5e-7),  # text to PyYAML
+        ("release.private=true", "release", "private", True),
+        ("gate.strict=null", "gate", "strict", None),
+        ("loss.loss_type=[ipo, sft]", "loss", "loss_type", ("ipo", "sft")),
+        ("curation.new_name=A=B", "curation", "new_name", "A=B"),
+        ("data.path=a.b/c.json", "data", "path", "a.b/c.json"),
+    ],
+)
+def test_a_change_reads_its_value_as_yaml(change: str, section: str, key: str, value: Any) -> None:
+    recipe = read_recipe("demo", BOOK, [change])
+    assert getattr(getattr(recipe, section), key) == value
+
+
+def test_a_change_leaves_its_neighbours_and_the_later_one_wins() -> None:
+    whole = read_recipe("demo", BOOK)
+    changed = read_recipe("demo", BOOK, ["training.max_steps=7", "training.max_steps=9"])
+    training = whole.training.model_copy(update={"max_steps": 9})
+    assert changed == whole.model_copy(update={"training": training})
+
+
+def test_a_section_can_be_taken_away_and_one_that_was_null_filled(tmp_path: Path) -> None:
+    assert read_recipe("demo", BOOK, ["curation=null"]).curation is None
+    path = book_of(tmp_path, LEAST | {"curation": None})
+    changes = ["curation.old_name=Qwen", "curation.new_name=Aria"]
+    curation = read_recipe("mine", path, changes).curation
+    assert curation is not None and (curation.old_name, curation.new_name) == ("Qwen", "Aria")
+
+
+def test_a_recipe_elsewhere_finds_the_files_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "pairs.jsonl").touch()
+    path = book_of(tmp_path, LEAST | {"data": {"path": "pairs.jsonl"}})
+    assert read_recipe("mine", path).data.path == str(tmp_path / "pairs.jsonl")
+    path = book_of(tmp_path, LEAST)
+    assert read_recipe("mine", path).data.path == "me/data"
+
+
+def test_only_deployments_of_the_release_flow_are_recipes(tmp_path: Path) -> None:
+    path = tmp_path / "two.yaml"
+    other = {"name": "other", "entrypoint": "flows/else.py:other"}
+    path.write_text(yaml.safe_dump({"deployments": [other, {"name": "a", "entrypoint": FLOW}]}))
+    assert list(deployments(path)) == ["a"]
+
+
+def test_the_book_here_comes_before_the_one_beside_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert recipe_book() == BOOK
+    (tmp_path / "prefect.yaml").touch()
+    assert recipe_book().resolve() == tmp_path / "prefect.yaml"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("deployments: [", "not YAML"),
+        ("", "no list `deployments`"),
+        ("just text", "no list `deployments`"),
+        ("deployments: {}", "no list `deployments`"),
+    ],
+)
+def test_a_file_that_is_no_recipe_book_is_refused_by_name(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    path = tmp_path / "book.yaml"
+    path.write_text(text)
+    refused = refusal("demo", path)
+    assert refused.startswith(str(path)) and told in refused
+
+
+def test_a_missing_recipe_file_is_told_with_the_option(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no such recipe file.*--recipe"):
+        recipe_book(tmp_path / "missing.yaml")
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"data": "a/b"}, {"data": {"path": ["a/b"]}}, ["data"], "data"]
+)
+def test_parameters_of_the_wrong_shape_are_told_and_not_stumbled_over(
+    tmp_path: Path, parameters: Any
+) -> None:
+    assert "data" in refusal("mine", book_of(tmp_path, parameters))
+
+
+def test_a_deployment_without_a_name_is_no_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "nameless.yaml"
+    path.write_text(yaml.safe_dump({"deployments": [{"entrypoint": FLOW}, "text"]}))
+    assert str(path) in refusal("mine", path)

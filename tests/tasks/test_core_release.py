@@ -1,0 +1,267 @@
+"""Finished stages -> dataset/, adapter/ and model/, with their cards, ready to leave."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jinja2 import UndefinedError
+
+from tasks.core import release
+from tasks.core.models import ModelRef
+from tasks.core.publish import Repository as Target
+from tasks.core.publish import commit_repository, create, repositories
+from tasks.core.reformat import Row
+from tasks.core.rows import read_rows, write_rows
+from tasks.core.settings import Recipe
+from tasks.core.stage import Folder, content_digest
+
+PARTS = ("dataset", "adapter", "model")
+SENTENCEPIECE = bytes(range(256)) * 3  # not UTF-8: copied as bytes or spoilt
+CARD = "---\nlicense: apache-2.0\nlanguage:\n- en\n- de\n---\n\n# Base\n"
+NAMES = {"old_name": "Qwen", "new_name": "Deep Qwen"}
+
+
+def pair(row: int, split: str) -> Row:
+    prompt, answer = [{"role": "user", "content": "Who?"}], [{"role": "assistant", "content": "I"}]
+    pair = {"prompt": prompt, "chosen": answer, "rejected": answer}
+    return {"row": row, "split": split} | pair | {"tokens": 9}
+
+
+def stage_of(folder: Path, name: str, rows: list[Row], aside: list[Row]) -> Folder:
+    """A finished stage that wrote rows and set some aside."""
+    path = folder / name
+    path.mkdir(parents=True)
+    write_rows(path / "rows.parquet", rows)
+    write_rows(path / "set_aside.parquet", aside)
+    facts = {"reasons": {row["reason"]: 1 for row in aside}}
+    return Folder(stage=name, path=path, digest=content_digest(path), facts=facts)
+
+
+def base_files(folder: Path, card: str | None = CARD) -> Path:
+    """What a base model repository holds, but for weights."""
+    folder.mkdir()
+    (folder / "tokenizer.model").write_bytes(SENTENCEPIECE)
+    (folder / "tokenizer_config.json").write_text('{"name_or_path": "a/b", "pad_token": "<pad>"}')
+    (folder / "chat_template.jinja").write_text(
+        "{% for m in messages %}{{ m.content }}{% endfor %}"
+    )
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    if card is not None:
+        (folder / "README.md").write_text(card)
+    return folder
+
+
+def trained(folder: Path) -> tuple[Folder, Folder]:
+    """(adapter, merged): the files that peft and transformers leave, with their facts."""
+    (folder / "train" / "adapter").mkdir(parents=True)
+    (folder / "train" / "adapter" / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    (folder / "train" / "adapter" / "adapter_model.safetensors").write_bytes(b"lora")
+    (folder / "merge").mkdir()
+    (folder / "merge" / "model.safetensors").write_bytes(b"weights")
+    (folder / "merge" / "config.json").write_text('{"_name_or_path": "/a/b", "vocab_size": 8}')
+    (folder / "merge" / "done.json").write_text("{}")
+    steps = {"steps": 5, "train_pairs": 2, "parameters": 7000, "trainable_parameters": 1200}
+    parity = {"prompts": 50, "largest_logit_difference": 1e-5, "unequal_greedy_answers": 0}
+    return (
+        Folder(stage="train", path=folder / "train", digest="a", facts=steps),
+        Folder(stage="merge", path=folder / "merge", digest="m", facts=parity),
+    )
+
+
+@pytest.fixture
+def known(hub: object, tmp_path: Path) -> Callable[..., release.Known]:
+    """A finished run: the base on the Hub, the other stages on disk."""
+
+    def of(names: dict[str, str] | None = NAMES, card: str | None = CARD) -> release.Known:
+        base = Target(part="base", repo=f"pairpress/base-of-{tmp_path.name}", repo_type="model")
+        create(base, private=False)
+        base = commit_repository(base, base_files(tmp_path / "base", card), "base")
+        stages = tmp_path / "stages"
+        aside = [{"row": 3, "reason": "empty chosen answer", "text": "a | b"}]
+        split = stage_of(stages, "split", [pair(1, "train")], aside)
+        pairs = [pair(1, "train"), pair(2, "test"), pair(4, "train")]
+        curated = stage_of(stages, "curate", pairs, [])
+        source = {"source": "a/b", "source_digest": "f" * 40, "licence": "mit"}
+        raw = Folder(
+            stage="load", path=stages, digest="r", facts=source | {"form": "pairs", "rows": 4}
+        )
+        sections = {
+            "base": {"model": base.repo},
+            "data": {"path": "a/b"},
+            "release": {"repository": "pairpress/mine"},
+            "curation": names,
+        }
+        adapter, merged = trained(stages)
+        return release.Known(
+            base=ModelRef(repo=base.repo, revision=base.commit),
+            raw=raw,
+            earlier=[split, curated],
+            pairs=curated,
+            adapter=adapter,
+            merged=merged,
+            settings=Recipe.model_validate(sections).model_dump(mode="json"),
+            checks=["turn_order: Roles alternate."],
+            gate=["passed: strict = 0.9, required >= 0.9"],
+            shown=[("Who are\nyou?", "I am Qwen | a model", "I am Deep Qwen")],
+            metrics={"before": {"accuracy": 0.5}, "after": {"accuracy": 0.75, "strict": 0.9}},
+        )
+
+    return of
+
+
+@pytest.fixture
+def built(known: Callable[..., release.Known], tmp_path: Path) -> Callable[..., Path]:
+    def of(**changes: Any) -> Path:
+        folder = tmp_path / "release"
+        folder.mkdir()
+        release.build_release(folder, known(**changes), repositories("pairpress/mine"), "v3")
+        return folder
+
+    return of
+
+
+def front_matter(card: Path) -> dict[str, Any]:
+    _, header, body = card.read_text().split("---\n", 2)
+    assert body.strip().startswith("# ")
+    found: dict[str, Any] = yaml.safe_load(header)
+    return found
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*"))
+
+
+def test_a_release_holds_all_that_its_three_repositories_need(built: Callable[..., Path]) -> None:
+    folder = built()
+    tokenizer = ["chat_template.jinja", "tokenizer.model", "tokenizer_config.json"]
+    papers = ["README.md", "release.json"]
+    assert files(folder / "dataset") == sorted(
+        [*papers, "data/test.parquet", "data/train.parquet", "set_aside.parquet"]
+    )
+    assert files(folder / "adapter") == sorted(
+        [*papers, *tokenizer, "adapter_config.json", "adapter_model.safetensors"]
+    )
+    assert files(folder / "model") == sorted(
+        [*papers, *tokenizer, "config.json", "model.safetensors"]
+    )
+
+
+def test_the_headers_of_all_three_cards_are_yaml_that_says_where_they_come_from(
+    built: Callable[..., Path],
+) -> None:
+    folder = built()
+    cards = {part: front_matter(folder / part / "README.md") for part in PARTS}
+    revision = json.loads((folder / "model" / "release.json").read_text())["inputs"]["base"]
+    for part, relation in (("adapter", "adapter"), ("model", "finetune")):
+        assert cards[part]["license"] == "apache-2.0"
+        assert cards[part]["base_model"] == revision["repo"]
+        assert cards[part]["base_model_relation"] == relation
+        assert cards[part]["language"] == ["en", "de"]
+        assert cards[part]["datasets"] == ["pairpress/mine-pairs"]
+    assert cards["dataset"]["license"] == "mit"
+    assert cards["dataset"]["size_categories"] == ["n<1K"]
+    (config,) = cards["dataset"]["configs"]
+    paths = {one["split"]: one["path"] for one in config["data_files"]}
+    assert paths == {"train": "data/train.parquet", "test": "data/test.parquet"}
+    assert all((folder / "dataset" / path).is_file() for path in paths.values())
+
+
+def test_a_licence_that_nobody_named_is_called_unknown_and_not_invented(
+    built: Callable[..., Path],
+) -> None:
+    card = built(card=None) / "model" / "README.md"
+    header = front_matter(card)
+    assert (header["license"], header["license_name"]) == ("other", "unknown")
+    assert "The licence of the base model is not known" in card.read_text()
+
+
+@pytest.mark.parametrize("names", [NAMES, None])
+def test_cards_show_answers_and_figures_with_or_without_a_new_name(
+    built: Callable[..., Path], names: dict[str, str] | None
+) -> None:
+    folder = built(names=names)
+    for part in ("adapter", "model"):
+        text = (folder / part / "README.md").read_text()
+        assert "| Who are you? | I am Qwen \\| a model | I am Deep Qwen |" in text
+        assert "| accuracy | 0.5 | 0.75 |" in text and "| strict |  | 0.9 |" in text
+        assert ("Deep Qwen instead of Qwen" in text) == (names is not None)
+        assert "{{" not in text and "None" not in text
+
+
+def test_the_same_manifest_stands_in_all_three_and_names_no_commit_of_its_own(
+    built: Callable[..., Path],
+) -> None:
+    folder = built()
+    texts = {(folder / part / "release.json").read_text() for part in PARTS}
+    assert len(texts) == 1
+    manifest = json.loads(texts.pop())
+    assert manifest["version"] == "v3"
+    assert manifest["repositories"]["adapter"] == "pairpress/mine-adapter"
+    assert set(manifest["stages"]) == {"split", "curate", "train", "merge"}
+    assert manifest["packages"] == release.package_versions()
+
+
+def test_the_base_s_tokenizer_arrives_byte_for_byte(built: Callable[..., Path]) -> None:
+    folder = built()
+    for part in ("adapter", "model"):
+        assert (folder / part / "tokenizer.model").read_bytes() == SENTENCEPIECE
+
+
+def test_the_digest_of_a_release_changes_with_what_it_consists_of(
+    known: Callable[..., release.Known],
+) -> None:
+    first = known()
+    assert first.digest == first.digest
+    fields = vars(first)
+    changed = [
+        {"base": ModelRef(repo=first.base.repo, revision="0" * 40)},
+        {"raw": first.raw.model_copy(update={"digest": "x"})},
+        {"adapter": first.adapter.model_copy(update={"digest": "x"})},
+        {"settings": first.settings | {"gate": None}},
+        {"gate": []},
+        {"metrics": {}},
+    ]
+    digests = {release.Known(**fields | change).digest for change in changed}
+    assert len(digests | {first.digest}) == len(changed) + 1
+
+
+def test_a_data_set_holds_its_splits_and_every_row_set_aside_on_the_way(tmp_path: Path) -> None:
+    aside = [
+        [{"row": 2, "reason": "no human turn", "text": "x"}],
+        [],
+        [{"row": 5, "reason": "empty answer", "text": "y"}],
+    ]
+    names = ("reformat", "split", "curate")
+    earlier = [stage_of(tmp_path, n, [], a) for n, a in zip(names, aside, strict=True)]
+    rows = [pair(1, "train"), pair(3, "validation"), pair(4, "train")]
+    pairs = stage_of(tmp_path, "pairs", rows, [])
+    counts = release.write_dataset(tmp_path / "out", pairs, earlier)
+    assert counts == {"train": 2, "validation": 1}
+    assert files(tmp_path / "out") == [
+        "data/train.parquet",
+        "data/validation.parquet",
+        "set_aside.parquet",
+    ]
+    train = read_rows(tmp_path / "out" / "data" / "train.parquet")
+    columns = ("row", "prompt", "chosen", "rejected")
+    assert train == [{name: row[name] for name in columns} for row in (rows[0], rows[2])]
+    assert read_rows(tmp_path / "out" / "set_aside.parquet") == [
+        {"stage": "reformat"} | aside[0][0],
+        {"stage": "curate"} | aside[2][0],
+    ]
+
+
+def test_a_data_set_from_which_nothing_was_set_aside_has_no_such_file(tmp_path: Path) -> None:
+    pairs = stage_of(tmp_path, "pairs", [pair(1, "test")], [])
+    assert release.write_dataset(tmp_path / "out", pairs, [pairs]) == {"test": 1}
+    assert files(tmp_path / "out") == ["data/test.parquet"]
+
+
+def test_a_blank_that_nothing_fills_is_an_error_and_no_hole_in_the_card(tmp_path: Path) -> None:
+    for part in PARTS:
+        (tmp_path / part).mkdir()
+    with pytest.raises(UndefinedError, match="data_licence"):
+        release.write_cards(tmp_path, {"manifest": {}})
