@@ -55,15 +55,13 @@ def run(
         _prefect_settings(own_home=checked.seed is not None)
         with contextlib.redirect_stdout(sys.stderr):  # libraries print where data belongs
             from flows.release_model import release_model
-            from tasks.core.stage import work_folder
 
             _tell_mistakes_once()
             parameters = {key: getattr(checked, key) for key in type(checked).model_fields}
-            release_model(**parameters)
+            record = release_model(**parameters)
         from flows.print_release import print_release
 
-        latest = work_folder() / "runs" / "latest" / "release.json"
-        print_release(latest.resolve(), time.monotonic() - started)
+        print_release(Path(record), time.monotonic() - started)
         if local or checked.seed is not None:
             print("The Hub on this disk stops with this command. `pairpress hub` serves it again.")
 
@@ -158,7 +156,9 @@ def _prefect_settings(own_home: bool) -> None:
 def _tell_mistakes_once() -> None:
     """Prefect logs a failure at every level of the DAG; here it is told once, at the end."""
     import logging
+    import warnings
 
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     for name in ("prefect", "prefect.flow_runs", "prefect.task_runs"):
         for handler in logging.getLogger(name).handlers:
             handler.addFilter(lambda log: not getattr(log, "told", False))

@@ -41,8 +41,8 @@ def release_model(
     evaluation: Evaluation = Evaluation(),
     gate: Gate = Gate(),
     seed: Seed | None = None,
-) -> dict[str, str]:
-    """Token and write access are tried first; returns what was released: repository and commit."""
+) -> str:
+    """Token and write access are tried first; returns the path of the run's release.json."""
     recipe = Recipe(
         base=base,
         data=data,

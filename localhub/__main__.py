@@ -2,7 +2,7 @@
 
 in   a folder, made if missing
 out  one line once connections are accepted: localhub: http://127.0.0.1:PORT (store DIR);
-     DIR/server.json {"url", "pid"} while it runs ("pid" is null after a clean stop)
+     DIR/server.json {"url", "pid", "held"} while it runs ("pid" is null after a clean stop)
      https://www.uvicorn.org/
 """
 
@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
@@ -50,16 +51,23 @@ def _bind(host: str, port: int, root: Path) -> socket.socket:
         return _listen(host, 0)
 
 
-async def _serve(server: uvicorn.Server, listener: socket.socket, root: Path) -> None:
+async def _serve(server: uvicorn.Server, listener: socket.socket, root: Path, held: bool) -> None:
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started and not serving.done():
         await asyncio.sleep(0.005)
     if server.started:
-        write_json(root / "server.json", {"url": url, "pid": os.getpid()}, root / "tmp")
+        state = {"url": url, "pid": os.getpid(), "held": held}
+        write_json(root / "server.json", state, root / "tmp")
         print(f"localhub: {url} (store {root})", flush=True)
     await serving
+
+
+def _stop_with_holder() -> None:
+    """A killed holder closes the pipe as well: no server is left behind."""
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -71,11 +79,16 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="the folder that holds the store")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=0, help="0: the last one if free, else any")
+    parser.add_argument(
+        "--held", action="store_true", help="stop when standard input closes: with its holder"
+    )
     arguments = parser.parse_args()
     root = arguments.root.resolve()
     root.mkdir(parents=True, exist_ok=True)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
+    if arguments.held:
+        threading.Thread(target=_stop_with_holder, daemon=True).start()
     config = uvicorn.Config(
         localhub_app(root),
         access_log=False,  # it would write signed URLs down
@@ -85,7 +98,7 @@ def main() -> None:
     )
     listener = _bind(arguments.host, arguments.port, root)
     try:
-        asyncio.run(_serve(uvicorn.Server(config), listener, root))
+        asyncio.run(_serve(uvicorn.Server(config), listener, root, arguments.held))
     finally:
         state = root / "server.json"
         if state.exists() and (saved := json.loads(state.read_text()))["pid"] == os.getpid():

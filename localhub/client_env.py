@@ -45,7 +45,11 @@ def client_environment(url: str, token: str, home: Path) -> dict[str, str]:
 
 @contextmanager
 def running(root: Path) -> Iterator[Server]:
-    """The localhub that serves `root` already, or one that is started and stopped here."""
+    """The localhub that serves `root` already, or one that is started and stopped here.
+
+    One that another caller holds is not shared, since it stops with its holder: two servers on one
+    folder are fine.
+    """
     root = root.resolve()
     server = _answering(root)
     if server is not None:
@@ -55,8 +59,8 @@ def running(root: Path) -> Iterator[Server]:
     log = root / "server.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "localhub", "--root", str(root)],
-            stdin=subprocess.DEVNULL,
+            [sys.executable, "-m", "localhub", "--root", str(root), "--held"],
+            stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=Path(__file__).parent.parent,  # where `-m localhub` is found, installed or not
@@ -94,7 +98,7 @@ def _answering(root: Path, pid: int | None = None) -> Server | None:
         token = (root / "token").read_text().strip()
     except FileNotFoundError:
         return None
-    if state["pid"] is None or pid not in (None, state["pid"]):
+    if state["pid"] is None or pid not in (None, state["pid"]) or (not pid and state.get("held")):
         return None
     try:
         os.kill(state["pid"], 0)  # after a crash, somebody else may listen there: no token for them

@@ -13,8 +13,8 @@ from tasks.staged import run_folder, stage_task
 
 
 @stage_task("record")
-def write_record(staged: Staged, aligned: Aligned, published: list[Repository]) -> dict[str, str]:
-    """The manifest with commit shas, both answers, and the seconds of each stage."""
+def write_record(staged: Staged, aligned: Aligned, published: list[Repository]) -> str:
+    """Path of the record: manifest, commit shas, both answers, the seconds of each stage."""
     manifest = json.loads((staged.folder.path / "model" / "release.json").read_text())
     repositories = {
         one.part: {"repo": one.repo, "url": one.url, "commit": one.commit, "version": one.version}
@@ -38,7 +38,7 @@ def write_record(staged: Staged, aligned: Aligned, published: list[Repository]) 
     unfinished = run.with_name(f".latest.{run.name}")
     unfinished.symlink_to(run.name)
     unfinished.rename(latest)
-    return {one.url: one.commit for one in published}
+    return str(run / "release.json")
 
 
 def seconds() -> list[dict[str, Any]]:

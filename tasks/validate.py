@@ -5,6 +5,7 @@ without asking again.
 """
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from tasks.core.errors import InputError, Refused
 from tasks.core.settings import Correction
 from tasks.core.stage import Folder
 from tasks.staged import markdown, stage_task, staged
+
+logging.getLogger("great_expectations").setLevel(logging.WARNING)  # it tells of temporary folders
 
 
 @stage_task("validate")

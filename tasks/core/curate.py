@@ -37,6 +37,9 @@ def correction_pairs(
         elif renamed == answer.text:
             reason = f"nothing to correct: the answer does not say {old_name}"
             aside.append(set_aside(row["row"], reason, answer.text))
+        elif left_over(renamed, old_name, new_name):
+            reason = f"{old_name} is left inside another word or in other case"
+            aside.append(set_aside(row["row"], reason, answer.text))
         else:
             pairs.append(row | {"chosen": said(renamed), "rejected": said(answer.text)})
     return pairs, aside
@@ -72,5 +75,13 @@ def says_bare(text: str, old: str, new: str) -> bool:
     return rename(text, old, new) != text
 
 
+def left_over(text: str, old: str, new: str) -> bool:
+    """Whether the old name is left inside another word or in other case: Qwen2.5, qwen.ai."""
+    return old.casefold() in text.replace(new, "").casefold()
+
+
 def _word(name: str) -> str:
-    return rf"(?<!\w){re.escape(name)}(?!\w)"
+    """Bounded where it begins or ends in ASCII; other scripts write no spaces between words."""
+    before = r"(?<![0-9A-Za-z_])" if name[0].isascii() else ""
+    after = r"(?![0-9A-Za-z_])" if name[-1].isascii() else ""
+    return before + re.escape(name) + after

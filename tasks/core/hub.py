@@ -25,12 +25,22 @@ def endpoint() -> str:
 def hub_errors(what: str) -> Iterator[None]:
     """Raise InputError for what the user can mend and HubUnavailable for what may pass."""
     import httpx2
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        LocalTokenNotFoundError,
+    )
 
     try:
         yield
     except HFValidationError as error:
         raise InputError(f"{what}: not a repository name: {error}") from error
+    except LocalTokenNotFoundError as error:
+        raise InputError(
+            f"{what}: there is none. Set HF_TOKEN to a token with write access, or log in with "
+            "`hf auth login`."
+        ) from error
     except LocalEntryNotFoundError as error:
         raise HubUnavailable(_away(what, error)) from error
     except HfHubHTTPError as error:

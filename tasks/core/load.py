@@ -123,7 +123,7 @@ def _messages(value: Any, column: str, role: str, text: str, where: str) -> list
             raise InputError(
                 f"{where}: a turn of `{column}` is not {{{role}, {text}}}: {_short(turn)}."
             )
-        if turn[role] not in ROLES:
+        if not isinstance(turn[role], str) or turn[role] not in ROLES:
             raise InputError(
                 f"{where}: unknown role {turn[role]!r} in `{column}`; known: {', '.join(ROLES)}. "
                 "Rename the role, or remove the row."
@@ -135,6 +135,13 @@ def _messages(value: Any, column: str, role: str, text: str, where: str) -> list
 
 def _text(value: Any, column: str, where: str) -> str:
     if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{where}: `{column}` holds half a character (\\u{ord(value[error.start]):x}, a "
+                "surrogate without its other half). Mend or remove the row."
+            ) from error
         return value
     raise InputError(f"{where}: `{column}` is {_kind(value)}, not text: {_short(value)}.")
 
@@ -178,7 +185,9 @@ def _decode(data: bytes, path: Path, number: int) -> str:
 def _parse(text: str, path: Path, number: int) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
+    except (RecursionError, ValueError) as error:
+        if not isinstance(error, json.JSONDecodeError):  # too deep, or a number of 4,300 digits
+            raise InputError(f"{path}:{number}: JSON that cannot be read ({error}).") from error
         raise InputError(
             f"{path}:{number + error.lineno - 1}: not JSON ({error.msg}, column {error.colno}): "
             f"{_short(text[max(0, error.pos - 20) : error.pos + 40])}. Mend or remove the line."

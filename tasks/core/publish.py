@@ -195,7 +195,10 @@ def _released_digest(target: Repository, version: str) -> str | None:
         if isinstance(error.__cause__, EntryNotFoundError):
             return None  # a tag that somebody else made
         raise
-    digest: str = json.loads(Path(path).read_text()).get("digest", "")
+    try:
+        digest: str | None = json.loads(Path(path).read_text())["digest"]
+    except (ValueError, KeyError, TypeError):
+        return None  # a release.json that somebody else wrote
     return digest
 
 

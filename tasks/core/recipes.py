@@ -41,7 +41,13 @@ def deployments(path: Path) -> dict[str, dict[str, Any]]:
     listed = book.get("deployments") if isinstance(book, dict) else None
     if not isinstance(listed, list):
         raise InputError(f"{path}: no list `deployments`, so no recipe. See prefect.yaml.")
-    return {one["name"]: one for one in listed if one.get("entrypoint") == FLOW}
+    recipes = {}
+    for one in listed:
+        if not isinstance(one, dict) or "name" not in one:
+            raise InputError(f"{path}: a deployment without a name: {one!r}. Give it one.")
+        if one.get("entrypoint") == FLOW:
+            recipes[str(one["name"])] = one
+    return recipes
 
 
 def parameters_of(name: str, path: Path, changes: Iterable[str] = ()) -> dict[str, Any]:
@@ -49,7 +55,10 @@ def parameters_of(name: str, path: Path, changes: Iterable[str] = ()) -> dict[st
     known = deployments(path)
     if name not in known:
         raise InputError(f"recipe {name!r} is not in {path}. It has: {', '.join(sorted(known))}.")
-    parameters: dict[str, Any] = dict(known[name].get("parameters") or {})
+    written = known[name].get("parameters") or {}
+    if not isinstance(written, dict):
+        raise InputError(f"{path}: parameters of {name!r} are {written!r}, not sections.")
+    parameters: dict[str, Any] = dict(written)
     if path.resolve().parent != Path.cwd():
         parameters = _beside(parameters, path.resolve().parent)
     for change in changes:
@@ -64,7 +73,11 @@ def parameters_of(name: str, path: Path, changes: Iterable[str] = ()) -> dict[st
         if not dot:
             parameters[section] = parsed
         else:
-            parameters[section] = {**(parameters.get(section) or {}), key: parsed}
+            values = parameters.get(section) or {}
+            if not isinstance(values, dict):
+                told = f"{section} = {values!r}: not a section of settings, so it has no {key}."
+                raise InputError(f"recipe {name!r}: {told}")
+            parameters[section] = {**values, key: parsed}
     return parameters
 
 
@@ -100,7 +113,8 @@ def _beside(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Files that a recipe names stand beside it, wherever it is run from."""
     moved = dict(parameters)
     for section, key in FILES:
-        value = (moved.get(section) or {}).get(key)
-        if value and (folder / value).is_file():
+        values = moved.get(section)
+        value = values.get(key) if isinstance(values, dict) else None
+        if isinstance(value, str) and (folder / value).is_file():
             moved[section] = {**moved[section], key: str(folder / value)}
     return moved

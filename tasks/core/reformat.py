@@ -63,7 +63,9 @@ def transcript_pair(row: Row) -> tuple[Row | None, str]:
     """An HH-RLHF row as a pair: the prompt is the shared prefix up to the last assistant turn."""
     sides = {}
     for side in ("chosen", "rejected"):
-        turns = transcript(row[side])
+        before, turns = transcript(row[side])
+        if before.strip():
+            return None, f"{side} has text before its first turn"
         if not turns or turns[-1]["role"] != "assistant":
             return None, f"{side} does not end with an assistant turn"
         sides[side] = turns
@@ -73,11 +75,15 @@ def transcript_pair(row: Row) -> tuple[Row | None, str]:
     return ready_pair({"prompt": chosen[:-1], "chosen": chosen[-1:], "rejected": rejected[-1:]})
 
 
-def transcript(text: str) -> list[Message]:
-    """ "\\n\\nHuman: hi\\n\\nAssistant: hello" -> its turns, white space around each removed."""
-    parts = TURN.split(text)  # [before the first marker, role, content, role, content ...]
-    turns = zip(parts[1::2], parts[2::2], strict=True)
-    return [{"role": HH_ROLES[role], "content": content.strip()} for role, content in turns]
+def transcript(text: str) -> tuple[str, list[Message]]:
+    r"""(what stands before the first marker, turns without outer white space).
+
+    >>> transcript("\n\nHuman: hi\n\nAssistant: hello")
+    ('', [{'role': 'user', 'content': 'hi'}, {'role': 'assistant', 'content': 'hello'}])
+    """
+    before, *parts = TURN.split(text)  # [before, role, content, role, content ...]
+    turns = zip(parts[::2], parts[1::2], strict=True)
+    return before, [{"role": HH_ROLES[role], "content": said.strip()} for role, said in turns]
 
 
 def ready_pair(row: Row) -> tuple[Row | None, str]:

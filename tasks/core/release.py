@@ -38,6 +38,7 @@ TOKENIZER_FILES = (
     "merges.txt",
     "chat_template.jinja",
 )
+VOCABULARIES = ("tokenizer.json", "vocab.json", "merges.txt")  # any path may be a token there
 LOCAL_KEYS = ("_name_or_path", "is_local", "local_files_only")
 PAIR_COLUMNS = ("row", "prompt", "chosen", "rejected")
 SPLITS = ("train", "validation", "test")
@@ -153,7 +154,7 @@ def scrub(folder: Path, local: Iterable[str]) -> None:
             kept = {key: value for key, value in content.items() if key not in LOCAL_KEYS}
             path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
     for path in sorted(folder.rglob("*")):
-        if path.suffix not in (".json", ".md", ".jinja", ".txt"):
+        if path.suffix not in (".json", ".md", ".jinja", ".txt") or path.name in VOCABULARIES:
             continue
         for number, line in enumerate(path.read_text().splitlines(), start=1):
             for place in local:

@@ -4,9 +4,9 @@ in   the `parameters` of a deployment in prefect.yaml, or the form in the Prefec
 out  frozen models; an unknown setting or a value out of bounds fails before the first task starts
 """
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 LossType = Literal["sigmoid", "ipo", "hinge", "robust", "apo_zero", "apo_down", "sft"]
 
@@ -95,6 +95,15 @@ class Loss(Section):
     )
     loss_type: tuple[LossType, ...] = Field(("sigmoid",), min_length=1, description="TRL's names")
     loss_weights: tuple[float, ...] = Field((1.0,), min_length=1, description="One for each name")
+
+    @model_validator(mode="after")
+    def _one_weight_a_loss(self) -> Self:
+        if len(self.loss_weights) != len(self.loss_type):
+            raise ValueError(
+                f"{len(self.loss_weights)} loss_weights for {len(self.loss_type)} loss_type; "
+                "give one weight for each"
+            )
+        return self
 
 
 class Lora(Section):

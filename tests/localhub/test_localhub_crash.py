@@ -151,12 +151,35 @@ def test_a_server_says_where_it_is_and_stops_cleanly(
     process.send_signal(number)
 
     assert process.wait(10) == 0
-    assert json.loads((tmp_path / "server.json").read_text()) == {"url": state["url"], "pid": None}
+    assert json.loads((tmp_path / "server.json").read_text()) == state | {"pid": None}
     with running(tmp_path) as again:
         assert (again.url, again.token) == (state["url"], token)
-        with running(tmp_path) as same:
-            assert same == again
-        assert httpx.get(f"{again.url}/", trust_env=False).is_success  # reused, so not stopped
+        with running(tmp_path) as another:  # each holds its own, and neither stops the other's
+            assert another.url != again.url and another.token == token
+        assert httpx.get(f"{again.url}/", trust_env=False).is_success
+
+
+def test_a_server_that_stands_by_itself_is_shared_and_not_stopped(tmp_path: Path) -> None:
+    process, _ = start(tmp_path)
+    with running(tmp_path) as shared:
+        assert json.loads((tmp_path / "server.json").read_text())["pid"] == process.pid
+    assert httpx.get(f"{shared.url}/", trust_env=False).is_success
+    process.terminate()
+    assert process.wait(10) == 0
+
+
+def test_a_killed_holder_leaves_no_server_behind(tmp_path: Path) -> None:
+    hold = "import sys, pathlib, time; from localhub.client_env import running\n"
+    hold += f"with running(pathlib.Path({str(tmp_path)!r})) as s: print(s.url); time.sleep(60)"
+    holder = subprocess.Popen([sys.executable, "-u", "-c", hold], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    url = holder.stdout.readline().strip()
+    assert httpx.get(f"{url}/", trust_env=False).is_success
+    holder.kill()
+    deadline = time.monotonic() + 15
+    while json.loads((tmp_path / "server.json").read_text())["pid"] is not None:
+        assert time.monotonic() < deadline, "the server outlived its holder"
+        time.sleep(0.1)
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:

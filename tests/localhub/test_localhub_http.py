@@ -1,4 +1,7 @@
-"""Replies as they stand on the wire: who may do what, headers, refusals. Plain HTTP, no client."""
+"""Replies as they stand on the wire: who may do what, headers, refusals. Plain HTTP, no client.
+
+Longer than 300 lines because every refusal of the protocol stands here, one below the other.
+"""
 
 import base64
 import hashlib

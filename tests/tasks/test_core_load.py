@@ -39,6 +39,14 @@ def test_conversations_take_the_common_names_of_roles(tmp_path: Path) -> None:
     assert rows == [{"row": 1, "conversations": turns}]
 
 
+def test_every_known_role_becomes_one_of_three(tmp_path: Path) -> None:
+    roles = ["system", "human", "gpt", "user", "model", "user", "assistant"]
+    turns = [{"from": role, "value": "x"} for role in roles]
+    _, rows = load_file(write(tmp_path / "roles.jsonl", [{"conversations": turns}]))
+    found = [turn["role"] for turn in rows[0]["conversations"]]
+    assert found == ["system", *["user", "assistant"] * 3]
+
+
 def test_transcripts_stay_text(tmp_path: Path) -> None:
     assert load_file(write(tmp_path / "hh.jsonl", [HH])) == ("hh", [{"row": 1} | HH])
 

@@ -219,13 +219,23 @@ def test_a_missing_recipe_file_is_told_with_the_option(tmp_path: Path) -> None:
         recipe_book(tmp_path / "missing.yaml")
 
 
-@pytest.mark.parametrize(
-    "parameters", [{"data": "a/b"}, {"data": {"path": ["a/b"]}}, ["data"], "data"]
-)
-def test_parameters_of_the_wrong_shape_are_told_and_not_stumbled_over(
+@pytest.mark.parametrize("section", ["a/b", ["a/b"], {"path": ["a/b"]}])
+def test_a_section_of_the_wrong_shape_is_told_by_its_name(tmp_path: Path, section: Any) -> None:
+    path = book_of(tmp_path, LEAST | {"data": section})
+    assert "recipe 'mine': data" in refusal("mine", path)
+
+
+def test_a_change_inside_a_section_of_the_wrong_shape_is_told_by_its_name() -> None:
+    assert "recipe 'demo': data = 'a/b': " in refusal("demo", BOOK, "data=a/b", "data.split=train")
+
+
+@pytest.mark.parametrize("parameters", [["data"], "data"])
+def test_parameters_that_are_no_sections_are_told_with_the_file(
     tmp_path: Path, parameters: Any
 ) -> None:
-    assert "data" in refusal("mine", book_of(tmp_path, parameters))
+    path = book_of(tmp_path, parameters)
+    told = refusal("mine", path)
+    assert str(path) in told and "'mine'" in told
 
 
 def test_a_deployment_without_a_name_is_no_recipe(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def only_reason(form: str, row: Row) -> str:
 def test_a_transcript_splits_into_turns_without_outer_white_space() -> None:
     text = "\n\nHuman: Hi there \n\nAssistant:\n\nHello.\n\nA second line.\n\nHuman: Bye"
     expected = [user("Hi there"), assistant("Hello.\n\nA second line."), user("Bye")]
-    assert transcript(text) == expected
+    assert transcript(text) == ("", expected)
 
 
 def test_the_prompt_of_a_transcript_is_all_before_the_last_assistant_turn() -> None:
