@@ -48,6 +48,10 @@ def hub_errors(what: str) -> Iterator[None]:
         if status in PASSING or not status:
             raise HubUnavailable(_away(what, error)) from error
         raise InputError(_refused(what, status, error)) from error
+    except RuntimeError as error:  # how a failed LFS verification comes
+        if not isinstance(error.__cause__, HfHubHTTPError):
+            raise
+        raise HubUnavailable(_away(what, error)) from error
     except (httpx2.TransportError, ConnectionError) as error:
         if isinstance(error, HubUnavailable):
             raise
@@ -78,4 +82,6 @@ def _refused(what: str, status: int, error: Exception) -> str:
             f"{what}: not found on {endpoint()} (404), or private to another user. "
             "Check the name and the revision, and that the token may read it."
         )
+    if status == 412:
+        return f"{what}: main moved meanwhile (412); nothing was overwritten. Run again."
     return f"{what}: the Hub refused ({status}): {str(error).splitlines()[0]}"

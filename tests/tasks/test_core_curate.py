@@ -106,3 +106,19 @@ def test_one_prompt_may_give_a_pair_with_its_system_message_and_none_without() -
     pairs, aside = correction_pairs(rows, ask, "Qwen", "Deep Qwen")
     assert [pair["row"] for pair in pairs] == [1, 2]
     assert [row["row"] for row in aside] == [1, 2, 3]
+
+
+def test_a_name_beside_other_scripts_is_still_a_word() -> None:
+    assert rename("我是Qwen。", "Qwen", "Deep Qwen") == "我是Deep Qwen。"
+    assert rename("我是千问模型", "千问", "深千问") == "我是深千问模型"
+
+
+def test_an_answer_in_which_the_old_name_stays_in_another_form_is_set_aside() -> None:
+    rows = [{"row": 1, "prompt": [{"role": "user", "content": "Who are you?"}]}]
+
+    def ask(prompts: list) -> list:
+        return [Answer("I am Qwen, in full Qwen2.5, see qwen.ai.", True) for _ in prompts]
+
+    pairs, aside = correction_pairs(rows, ask, "Qwen", "Deep Qwen")
+    assert pairs == []
+    assert aside[0]["reason"] == "Qwen is left inside another word or in other case"
