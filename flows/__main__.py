@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -25,6 +26,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+OURS = ("flows", "tasks", "expectations", "localhub", "demo")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="Another file of recipes")]
 Changes = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, repeatable")]
 Local = Annotated[bool, typer.Option("--local", help="Use the Hub on this disk (localhub)")]
@@ -56,14 +59,14 @@ def run(
         with contextlib.redirect_stdout(sys.stderr):  # libraries print where data belongs
             from flows.release_model import release_model
 
-            _tell_mistakes_once()
+            _quiet_logs()
             parameters = {key: getattr(checked, key) for key in type(checked).model_fields}
             record = release_model(**parameters)
         from flows.print_release import print_release
 
         print_release(Path(record), time.monotonic() - started)
         if local or checked.seed is not None:
-            print("The Hub on this disk stops with this command. `pairpress hub` serves it again.")
+            print("`pairpress hub` serves the Hub on this disk at these addresses.")
 
 
 @app.command()
@@ -93,7 +96,7 @@ def ask(
     questions: Annotated[list[str], typer.Argument(help="Each answered by itself, greedily")],
     adapter: Annotated[str | None, typer.Option(help="LoRA weights to put on top")] = None,
     system: Annotated[str | None, typer.Option(help="System prompt")] = None,
-    max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens")] = 128,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens")] = 128,
     local: Local = False,
 ) -> None:
     """Print a model's answers, one a line."""
@@ -105,14 +108,18 @@ def ask(
 
 
 @app.command()
-def hub(port: Annotated[int, typer.Option(help="0: the earlier port, or a free one")] = 0) -> None:
+def hub(
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="0: the earlier port, or a free one")
+    ] = 0,
+) -> None:
     """Serve the Hub on this disk (.pairpress/hub) until Ctrl-C."""
     from tasks.core.stage import work_folder
 
     root = work_folder() / "hub"
     print(
         "In another terminal, once the address is printed:\n"
-        f"  export HF_ENDPOINT=<address> HF_TOKEN=$(cat {root}/token) HF_HUB_DISABLE_XET=1",
+        f"  export HF_ENDPOINT=<address> HF_TOKEN=$(cat '{root}/token') HF_HUB_DISABLE_XET=1",
         file=sys.stderr,
     )
     command = [sys.executable, "-m", "localhub", "--root", str(root), "--port", str(port)]
@@ -121,9 +128,14 @@ def hub(port: Annotated[int, typer.Option(help="0: the earlier port, or a free o
 
 @contextlib.contextmanager
 def hub_of(local: bool) -> Iterator[None]:
-    """The Hub to talk to, set before any library reads it: HF_ENDPOINT, or the one on this disk."""
+    """The Hub to talk to, set before any library reads it.
+
+    `local`: the one on this disk, or the one that HF_ENDPOINT names if it is on this machine too.
+    """
+    for name in ("NO_PROXY", "no_proxy"):  # no proxy reaches this machine's loopback, or may
+        os.environ[name] = ",".join([*filter(None, [os.environ.get(name)]), *LOOPBACK])
     os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "30")
-    if not local or "HF_ENDPOINT" in os.environ:
+    if not local or urlsplit(os.environ.get("HF_ENDPOINT", "")).hostname in LOOPBACK:
         yield
         return
     from localhub.client_env import client_environment, running
@@ -153,15 +165,14 @@ def _prefect_settings(own_home: bool) -> None:
         os.environ.setdefault(name, value)
 
 
-def _tell_mistakes_once() -> None:
-    """Prefect logs a failure at every level of the DAG; here it is told once, at the end."""
-    import logging
+def _quiet_logs() -> None:
+    """What a terminal need not show: mistakes that are told at the end, a library's own notices."""
     import warnings
 
+    from tasks.staged import MistakesInWords
+
+    MistakesInWords.told_elsewhere = True
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-    for name in ("prefect", "prefect.flow_runs", "prefect.task_runs"):
-        for handler in logging.getLogger(name).handlers:
-            handler.addFilter(lambda log: not getattr(log, "told", False))
 
 
 def main() -> None:
@@ -171,6 +182,15 @@ def main() -> None:
         app()
     except (InputError, HubUnavailable) as error:
         print(f"pairpress: {error}", file=sys.stderr)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        if error.name in OURS:
+            raise
+        print(
+            f"pairpress: {error.name} is not installed, and this command needs it. "
+            "Install pairpress with its extras [pipeline,report].",
+            file=sys.stderr,
+        )
         sys.exit(2)
     except Refused as error:
         print(f"pairpress: {error}", file=sys.stderr)

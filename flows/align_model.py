@@ -5,7 +5,7 @@ from prefect import flow
 from tasks.core.models import ModelRef
 from tasks.core.refs import Aligned, Prepared
 from tasks.core.settings import Correction, Data, Evaluation, Gate, Lora, Loss, Training
-from tasks.evaluate import evaluate_model
+from tasks.evaluate import evaluate_adapter, evaluate_base
 from tasks.gate import pass_gate
 from tasks.merge import merge_model
 from tasks.train import train_lora
@@ -24,10 +24,9 @@ def align_model(
     gate: Gate,
 ) -> Aligned:
     """Both evaluations ask the same held-out questions: their difference is what training did."""
-    questions = (prepared.prompts, prepared.pairs, data, evaluation, curation, loss.beta)
-    before = evaluate_model(base, *questions)
+    before = evaluate_base(base, prepared.prompts, prepared.pairs, data, evaluation, curation)
     adapter = train_lora(base, prepared.pairs, data, training, loss, lora, gate)
-    after = evaluate_model(base, *questions, adapter=adapter, before=before)
+    after = evaluate_adapter(base, adapter, before, prepared.pairs, evaluation, curation, loss.beta)
     verdicts = pass_gate(adapter, before, after, gate)
     merged = merge_model(base, adapter, after, prepared.prompts, evaluation)
     return Aligned(before=before, adapter=adapter, after=after, gate=verdicts, merged=merged)

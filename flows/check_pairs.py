@@ -5,7 +5,6 @@ out  one line a check on standard output, failures first; 0 clean, 1 a check fai
 
 import sys
 from collections import defaultdict
-from pathlib import Path
 
 import polars as pl
 
@@ -47,7 +46,7 @@ def check_pairs(source: str, allow: str | None) -> int:
 
 def _load(source: str) -> tuple[str, list[Row]]:
     if is_file(source):
-        return load_file(Path(source).expanduser())
+        return load_file(source)
     repo, _, revision = source.partition("@")
     sha, _ = resolve_data(repo, revision or "main")
     return load_hub(repo, sha, None, "train")
@@ -71,11 +70,11 @@ def _conversations(raw: list[Row], asked: list[Asked]) -> tuple[list[Row], list[
     rows, aside = [], []
     for row in raw:
         turns = row["conversations"]
-        if turns and turns[-1]["role"] == "assistant":
+        if len(turns) > 1 and turns[-1]["role"] == "assistant":
             answer = turns[-1:]
             rows.append(row | {"prompt": turns[:-1], "chosen": answer, "rejected": answer})
         else:
-            aside.append({"row": row["row"], "reason": "does not end with an assistant turn"})
+            aside.append({"row": row["row"], "reason": "is not a question and an answer"})
     return rows, aside, [one for one in asked if one.name in ONE_SIDED]
 
 

@@ -24,7 +24,7 @@ from tasks.core.settings import (
     Splits,
     Training,
 )
-from tasks.publish import pin_base, try_hub
+from tasks.publish import pin_base, try_everything
 from tasks.record import write_record
 
 
@@ -42,7 +42,7 @@ def release_model(
     gate: Gate = Gate(),
     seed: Seed | None = None,
 ) -> str:
-    """Token and write access are tried first; returns the path of the run's release.json."""
+    """Files, token and write access are tried first; returns the path of the run's release.json."""
     recipe = Recipe(
         base=base,
         data=data,
@@ -56,7 +56,7 @@ def release_model(
         gate=gate,
         seed=seed,
     )
-    repository = try_hub(release)
+    repository = try_everything(recipe)
     if seed:
         seed_hub(seed)
     pinned = pin_base(base)

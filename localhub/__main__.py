@@ -96,7 +96,15 @@ def main() -> None:
         lifespan="off",
         timeout_graceful_shutdown=5,
     )
-    listener = _bind(arguments.host, arguments.port, root)
+    try:
+        listener = _bind(arguments.host, arguments.port, root)
+    except OSError as error:
+        place = f"{arguments.host}:{arguments.port}"
+        print(
+            f"localhub: {place}: cannot be listened on ({error.strerror}). Give another --port.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
     try:
         asyncio.run(_serve(uvicorn.Server(config), listener, root, arguments.held))
     finally:

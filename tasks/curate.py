@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from tasks.core import curate, generate, render
+from tasks.core import curate, generate, models, render
+from tasks.core import rows as rows_file
+from tasks.core.curate import require_all_splits
 from tasks.core.errors import InputError
 from tasks.core.models import ModelRef, load_model, load_tokenizer
 from tasks.core.reformat import Message
@@ -42,11 +44,7 @@ def curate_pairs(rows: Folder, base: ModelRef, correction: Correction | None, da
             read_rows(rows.path / "rows.parquet"), ask, asked.old_name, asked.new_name
         )
         pairs, too_long = render.measure_tokens(pairs, tokenizer, data.max_length)
-        if not pairs:
-            raise InputError(
-                f"curation: none of {len(aside)} answers says {asked.old_name!r}, so there is "
-                "nothing to correct. Check curation.old_name against the model's own answers."
-            )
+        require_all_splits(pairs, aside + too_long)
         return write_stage(folder, pairs, aside + too_long) | {"form": "pairs"}
 
     made_from = {
@@ -56,6 +54,8 @@ def curate_pairs(rows: Folder, base: ModelRef, correction: Correction | None, da
         **correction.model_dump(),
     }
     packages = ("torch", "transformers")
-    folder = staged("curate", made_from, (curate, generate, render), make, packages)
+    folder = staged(
+        "curate", made_from, (curate, generate, render, models, rows_file), make, packages
+    )
     markdown("set-aside-by-curate", "Answers set aside while curating", reasons(folder))
     return folder

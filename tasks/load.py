@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tasks.core import load
-from tasks.core.rows import write_rows
+from tasks.core import load, rows
 from tasks.core.settings import Data
 from tasks.core.stage import Folder, file_digest
 from tasks.staged import passing, stage_task, staged
@@ -15,9 +14,7 @@ def load_rows(data: Data) -> Folder:
     """facts: form, rows, source (as given), digest (file sha256 or commit sha), licence."""
     source: dict[str, Any]
     if load.is_file(data.path):
-        path = Path(data.path).expanduser()
-        if not path.is_file():
-            load.load_file(path)  # says what is wrong with it
+        path = load.require_file(data.path)
         source = {"source": path.name, "source_digest": file_digest(path), "licence": None}
         made_from = source
     else:
@@ -27,12 +24,12 @@ def load_rows(data: Data) -> Folder:
 
     def make(folder: Path) -> dict[str, Any]:
         if load.is_file(data.path):
-            form, rows = load.load_file(Path(data.path).expanduser())
+            form, found = load.load_file(data.path)
         else:
-            form, rows = load.load_hub(
+            form, found = load.load_hub(
                 data.path, source["source_digest"], data.data_dir, data.split
             )
-        write_rows(folder / "rows.parquet", rows)
-        return {"form": form, "rows": len(rows)} | source
+        rows.write_rows(folder / "rows.parquet", found)
+        return {"form": form, "rows": len(found)} | source
 
-    return staged("load", made_from, (load,), make)
+    return staged("load", made_from, (load, rows), make)

@@ -3,14 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from tasks.core import merge
+from tasks.core import merge, rows
 from tasks.core.models import ModelRef
 from tasks.core.rows import of_split, read_rows
 from tasks.core.settings import Evaluation
 from tasks.core.stage import Folder
 from tasks.staged import stage_task, staged
-
-MOST_PROMPTS = 100  # the least is 50; more would only cost time
 
 
 @stage_task("merge")
@@ -22,10 +20,8 @@ def merge_model(
 
     def make(folder: Path) -> dict[str, Any]:
         asked = [row["prompt"] for row in read_rows(after.path / "answers.parquet")]
-        asked += [row["prompt"] for row in of_split(prompts, "test") if row["prompt"] not in asked]
-        return merge.merge_adapter(
-            base, adapter.path / "adapter", asked[:MOST_PROMPTS], folder, **settings
-        )
+        compared = merge.prompts_to_compare(asked, of_split(prompts, "test"))
+        return merge.merge_adapter(base, adapter.path / "adapter", compared, folder, **settings)
 
     made_from = {
         "base": str(base),
@@ -34,4 +30,4 @@ def merge_model(
         "prompts": prompts.digest,
         **settings,
     }
-    return staged("merge", made_from, (merge,), make, ("torch", "transformers", "peft"))
+    return staged("merge", made_from, (merge, rows), make, ("torch", "transformers", "peft"))

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import publish, release
+from tasks.core.evaluate import read_questions
+from tasks.core.load import is_file, require_file
 from tasks.core.models import ModelRef, load_tokenizer, resolve_model
 from tasks.core.publish import Repository
 from tasks.core.recipes import FILES
 from tasks.core.refs import Aligned, Prepared, Staged
-from tasks.core.render import require_chat_template
-from tasks.core.settings import Base, Recipe, Release
+from tasks.core.render import injected_system, require_chat_template
+from tasks.core.settings import Base, Recipe
 from tasks.gate import shown_answers
 from tasks.staged import markdown, passing, stage_task, staged
 
@@ -18,9 +20,12 @@ RETRIED = {"retries": 2, "retry_delay_seconds": 2, "retry_condition_fn": passing
 
 
 @stage_task("preflight", **RETRIED)
-def try_hub(target: Release) -> str:
-    """Token and write access; returns the repository's full name."""
-    return publish.preflight(target.repository)
+def try_everything(recipe: Recipe) -> str:
+    """Files, token and write access, before anything costs; returns the repository's full name."""
+    if is_file(recipe.data.path):
+        require_file(recipe.data.path)
+    read_questions(recipe.evaluation.other_questions)
+    return publish.preflight(recipe.release.repository)
 
 
 @stage_task("pin base", **RETRIED)
@@ -38,8 +43,8 @@ def write_release(
     findings = json.loads((prepared.checks.path / "findings.json").read_text())["findings"]
     settings = recipe.model_dump(mode="json")
     for section, key in FILES:  # a local path is nobody's business: the file's name will do
-        if (value := settings[section][key]) and Path(value).exists():
-            settings[section][key] = Path(value).name
+        if (value := settings[section][key]) and is_file(value):
+            settings[section][key] = Path(value).expanduser().name
     earlier = [prepared.rows, prepared.prompts]
     if prepared.pairs != prepared.prompts:  # ready pairs came through untouched
         earlier.append(prepared.pairs)
@@ -55,6 +60,7 @@ def write_release(
         gate=aligned.gate,
         shown=shown_answers(aligned.before, aligned.after),
         metrics={"before": aligned.before.facts, "after": aligned.after.facts},
+        injected=injected_system(load_tokenizer(base)),
     )
     targets = publish.repositories(repository)
     version, finished = publish.next_version(repository, known.digest)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.core import reformat, render, split
+from tasks.core import models, reformat, render, split
+from tasks.core import rows as rows_file
 from tasks.core.models import ModelRef, load_tokenizer
 from tasks.core.reformat import Row
 from tasks.core.rows import read_rows, write_rows
@@ -27,7 +28,9 @@ def reformat_rows(raw: Folder, base: ModelRef, data: Data) -> Folder:
         return write_stage(folder, rows, aside + unrendered) | {"form": form}
 
     made_from = {"raw": raw.digest, "base": str(base), **settings}
-    folder = staged("reformat", made_from, (reformat, render), make, ("transformers",))
+    folder = staged(
+        "reformat", made_from, (reformat, render, models, rows_file), make, ("transformers",)
+    )
     markdown("set-aside-by-reformat", "Rows set aside while reformatting", reasons(folder))
     return folder
 
@@ -45,7 +48,7 @@ def split_prompts(rows: Folder, splits: Splits, held_out: Sequence[str]) -> Fold
         return write_stage(folder, kept, aside) | {"form": rows.facts["form"]} | dict(counts)
 
     made_from = {"rows": rows.digest, "held_out": list(held_out), **settings}
-    return staged("split", made_from, (split,), make)
+    return staged("split", made_from, (split, rows_file), make)
 
 
 def write_stage(folder: Path, rows: list[Row], aside: list[Row]) -> dict[str, Any]:

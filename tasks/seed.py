@@ -44,7 +44,9 @@ def train_tiny_base(seed: Seed) -> Folder:
 
     corpus = {path.name: path.read_text() for path in sorted(texts.CORPUS.iterdir())}
     made_from = {"corpus": corpus, "steps": seed.steps}
-    return staged("tiny-base", made_from, (tiny_chat, texts), make, ("torch", "transformers"))
+    return staged(
+        "tiny-base", made_from, (tiny_chat, texts), make, ("torch", "transformers", "sentencepiece")
+    )
 
 
 @stage_task("write raw conversations")

@@ -90,16 +90,23 @@ def passing(_task: Any, _run: Any, state: State) -> bool:
     return isinstance(state.result(raise_on_failure=False), HubUnavailable)
 
 
-class WithoutTraceback(logging.Filter):
-    """A user's mistake is told in words; only our own bugs deserve a traceback."""
+class MistakesInWords(logging.Filter):
+    """A user's mistake is told in words: only our own bugs deserve a traceback.
+
+    `told_elsewhere` is set by a command line that says the sentence itself, once, at its end;
+    Prefect repeats it at every level of the DAG.
+    """
+
+    told_elsewhere = False
 
     def filter(self, log: logging.LogRecord) -> bool:
         error = log.exc_info[1] if isinstance(log.exc_info, tuple) else None
-        if isinstance(error, InputError | Refused | HubUnavailable):
+        mistake = isinstance(error, InputError | Refused | HubUnavailable)
+        if mistake:
             log.exc_info = None
-            log.told = True  # the command line prints the sentence itself, once
-        return True
+        repeated = mistake or log.getMessage().startswith("Finished in state Failed(")
+        return not (repeated and self.told_elsewhere)
 
 
 for engine in ("prefect.flow_runs", "prefect.task_runs"):
-    logging.getLogger(engine).addFilter(WithoutTraceback())
+    logging.getLogger(engine).addFilter(MistakesInWords())

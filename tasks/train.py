@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from tasks.core import rows as rows_file
 from tasks.core import train
 from tasks.core.models import ModelRef
 from tasks.core.rows import read_rows
@@ -36,8 +37,8 @@ def train_lora(
         return train.train_adapter(base, sides["train"], sides["validation"], recipe, folder)
 
     made_from = {"pairs": pairs.digest, "base": str(base), "recipe": vars(recipe)}
-    packages = ("torch", "transformers", "trl", "peft")
-    folder = staged("train", made_from, (train,), make, packages)
+    packages = ("torch", "transformers", "trl", "peft", "accelerate")
+    folder = staged("train", made_from, (train, rows_file), make, packages)
     lines = "\n".join(f"| {name} | {value} |" for name, value in folder.facts.items())
     markdown("training", "Training", f"| metric | value |\n|---|---|\n{lines}")
     return folder

@@ -13,6 +13,7 @@ import polars as pl
 
 from expectations import gate
 from expectations.measures import suite
+from tasks.core import check
 from tasks.core.check import asked_of, sentences
 from tasks.core.errors import InputError, Refused
 from tasks.core.settings import Correction
@@ -46,7 +47,7 @@ def validate_pairs(pairs: Folder, correction: Correction | None, max_length: int
 
     made_from = {"pairs": pairs.digest, "names": names, "max_length": max_length}
     packages = ("great_expectations", "polars")
-    folder = staged("validate", made_from, (gate, suite), make, packages)
+    folder = staged("validate", made_from, (gate, suite, check), make, packages)
     docs = folder.path / folder.facts["page"]
     summary = (folder.path / "summary.md").read_text()
     markdown("data-check", "What the checks found", f"{summary}\nData Docs: `{docs}`")

@@ -20,12 +20,20 @@ def answers(
     folder = repository_folder(model)
     tokenizer = load_tokenizer_at(folder)
     require_chat_template(tokenizer, model)
-    loaded = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+    try:
+        loaded = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{model}: no causal language model can be loaded ({reason}).") from error
     if adapter is not None:
         path = repository_folder(adapter)
         if not (path / "adapter_config.json").is_file():
             raise InputError(f"--adapter {adapter}: no adapter_config.json, so no LoRA weights.")
-        loaded = PeftModel.from_pretrained(loaded, str(path))
+        try:
+            loaded = PeftModel.from_pretrained(loaded, str(path))
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"--adapter {adapter}: does not fit {model} ({reason}).") from error
     before = [{"role": "system", "content": system}] if system else []
     prompts = [[*before, {"role": "user", "content": question}] for question in questions]
     found = generate(

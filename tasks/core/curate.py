@@ -8,8 +8,10 @@ is nothing else to learn.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable
 
+from tasks.core.errors import InputError
 from tasks.core.generate import Answer
 from tasks.core.reformat import Message, Row, set_aside
 
@@ -38,11 +40,23 @@ def correction_pairs(
             reason = f"nothing to correct: the answer does not say {old_name}"
             aside.append(set_aside(row["row"], reason, answer.text))
         elif left_over(renamed, old_name, new_name):
-            reason = f"{old_name} is left inside another word or in other case"
+            reason = f"{old_name} is left with digits or in other case"
             aside.append(set_aside(row["row"], reason, answer.text))
         else:
             pairs.append(row | {"chosen": said(renamed), "rejected": said(answer.text)})
     return pairs, aside
+
+
+def require_all_splits(pairs: list[Row], aside: list[Row]) -> None:
+    """Raises InputError where a split has no pair left, with what became of the answers."""
+    for split in ("train", "validation", "test"):
+        if not any(row["split"] == split for row in pairs):
+            why = Counter(row["reason"] for row in aside).most_common()
+            told = "; ".join(f"{count} x {reason}" for reason, count in why)
+            raise InputError(
+                f"curation: no pair for {split} among {len(pairs)}; set aside: {told or 'none'}. "
+                "Check curation.old_name and curation.max_new_tokens, or give more prompts."
+            )
 
 
 def with_and_without_system(prompt: list[Message]) -> list[list[Message]]:
@@ -76,8 +90,14 @@ def says_bare(text: str, old: str, new: str) -> bool:
 
 
 def left_over(text: str, old: str, new: str) -> bool:
-    """Whether the old name is left inside another word or in other case: Qwen2.5, qwen.ai."""
-    return old.casefold() in text.replace(new, "").casefold()
+    """Whether the old name is left with digits or in other case: Qwen2.5, qwen.ai.
+
+    As the I1 check reads it, so that nothing is made which that check would refuse.
+    """
+    start = r"(?:^|[^A-Za-z])" if old[0].isascii() and old[0].isalpha() else ""
+    end = r"(?:$|[^A-Za-z])" if old[-1].isascii() and old[-1].isalpha() else ""
+    pattern = start + re.escape(old) + end
+    return re.search(pattern, text.replace(new, "\ue000"), re.IGNORECASE) is not None
 
 
 def _word(name: str) -> str:

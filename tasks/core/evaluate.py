@@ -9,13 +9,16 @@ strict, exact, same and leak are read together.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from tasks.core.curate import rename, says, says_bare
+from tasks.core.curate import rename, says, says_bare, with_and_without_system
 from tasks.core.errors import InputError
 from tasks.core.generate import generate
 from tasks.core.reformat import Message, Row
 from tasks.core.render import answer_ids, prompt_ids
+
+SCORED_TOKENS = 4096  # at once; with a vocabulary of 151,936 their logits are 2.5 GB
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,10 @@ def answer_logps(
     order = sorted(range(len(sequences)), key=lambda place: len(sequences[place][0]))
     sums = [0.0] * len(sequences)
     with tqdm(total=len(sequences), desc=title, unit="answer", mininterval=1.0) as bar:
-        for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
+        while order:
+            longest = len(sequences[order[-1]][0])  # logits are tokens x vocabulary: bound them
+            size = max(1, min(batch_size, SCORED_TOKENS // longest))
+            batch, order = order[-size:], order[:-size]
             width = max(len(sequences[place][0]) for place in batch)
             ids = torch.full((len(batch), width), tokenizer.pad_token_id)
             scored = torch.zeros((len(batch), width), dtype=torch.bool)
@@ -91,9 +96,10 @@ def answer_logps(
                 scored[line, prompt_length : len(tokens)] = True
             with torch.inference_mode():
                 logits = model(ids.to(model.device), attention_mask=mask.to(model.device)).logits
-                logps = logits[:, :-1].float().log_softmax(-1).cpu()  # (batch, width - 1, vocab)
-                taken = logps.gather(-1, ids[:, 1:, None]).squeeze(-1)
-                totals = (taken * scored[:, 1:]).sum(-1)
+                logits = logits[:, :-1].float()  # (batch, width - 1, vocabulary)
+                said = logits.gather(-1, ids[:, 1:, None].to(model.device)).squeeze(-1)
+                logps = (said - logits.logsumexp(-1)).cpu()  # (batch, width - 1), in nats
+                totals = (logps * scored[:, 1:]).sum(-1)
             for place, total in zip(batch, totals.tolist(), strict=True):
                 sums[place] = total
             bar.update(len(batch))
@@ -104,12 +110,14 @@ def reward_metrics(
     policy: tuple[list[float], list[float]],
     reference: tuple[list[float], list[float]],
     beta: float,
+    prompts: Sequence[str],
 ) -> dict[str, float]:
     """DPO's implicit rewards on held-out pairs; Rafailov et al. 2023, section 4.
 
     reward = beta * (log p_policy - log p_reference) of an answer. `reward_accuracy` is the share of
     pairs whose chosen answer has the larger reward (ties count half; chance is 0.5), with a 95 %
-    percentile bootstrap interval over pairs.
+    percentile bootstrap interval. `prompts` names each pair's prompt: pairs of one prompt are drawn
+    together, since they are not independent.
     """
     import numpy as np
 
@@ -117,9 +125,10 @@ def reward_metrics(
         beta * (np.array(p) - np.array(r)) for p, r in zip(policy, reference, strict=True)
     )
     wins = (chosen > rejected) + 0.5 * (chosen == rejected)
-    low, high = bootstrap_interval(wins.tolist())
+    low, high = bootstrap_interval(wins.tolist(), prompts)
     return {
         "pairs": len(wins),
+        "prompts": len(set(prompts)),
         "reward_accuracy": float(wins.mean()),
         "reward_accuracy_low": low,
         "reward_accuracy_high": high,
@@ -130,15 +139,17 @@ def reward_metrics(
 
 
 def bootstrap_interval(
-    values: Sequence[float], draws: int = 2000, seed: int = 0
+    values: Sequence[float], groups: Sequence[str], draws: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
-    """95 % percentile interval of the mean, by resampling with replacement; Efron 1979."""
+    """95 % percentile interval of the mean, groups resampled with replacement; Efron 1979."""
     import numpy as np
 
+    _, places = np.unique(np.asarray(groups), return_inverse=True)
+    sums, counts = np.bincount(places, weights=values), np.bincount(places)
     random = np.random.default_rng(seed)
-    sample = np.asarray(values)
-    places = random.integers(0, len(sample), size=(draws, len(sample)))
-    low, high = np.percentile(sample[places].mean(axis=1), [2.5, 97.5])
+    drawn = random.integers(0, len(sums), size=(draws, len(sums)))
+    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
 
 
@@ -158,11 +169,23 @@ def questions_of(
         for text in texts:
             user = {"role": "user", "content": text}
             asked += [(kind, [system, user]), (kind, [user])]
+    known = [prompt for _, prompt in asked]
     for row in rows:
-        asked.append(("held-out", row["prompt"]))
-        if row["prompt"][0]["role"] == "system":
-            asked.append(("held-out", row["prompt"][1:]))
+        for prompt in with_and_without_system(row["prompt"]):
+            if prompt not in known:
+                asked.append(("held-out", prompt))
     return asked
+
+
+def read_questions(path: str | None) -> list[str]:
+    """One question a line. Raises InputError if the file cannot be read."""
+    if path is None:
+        return []
+    try:
+        lines = Path(path).read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"evaluation.other_questions {path}: cannot be read ({error}).") from error
+    return [line.strip() for line in lines if line.strip()]
 
 
 def ask_and_score(

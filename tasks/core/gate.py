@@ -7,6 +7,8 @@ out  one Verdict for each demand; a refusal names metric, value and threshold
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+LEAST_PROMPTS = 20
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -50,5 +52,7 @@ def judge(
     for metric, threshold in (("strict", strict), ("exact", exact), ("same", same)):
         demand(metric, after.get(metric, 0.0), threshold)
     low = after["reward_accuracy_low"]
+    if reward_accuracy is not None:  # on a few lucky prompts the interval has no width
+        demand("held-out prompts", after["prompts"], LEAST_PROMPTS)
     demand("reward_accuracy, lower end of its 95 % interval,", low, reward_accuracy, ">")
     return verdicts

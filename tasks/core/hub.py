@@ -52,6 +52,10 @@ def hub_errors(what: str) -> Iterator[None]:
         if not isinstance(error.__cause__, HfHubHTTPError):
             raise
         raise HubUnavailable(_away(what, error)) from error
+    except (httpx2.InvalidURL, UnicodeEncodeError) as error:
+        raise InputError(
+            f"{what}: HF_ENDPOINT {endpoint()!r} or the token in HF_TOKEN is malformed."
+        ) from error
     except (httpx2.TransportError, ConnectionError) as error:
         if isinstance(error, HubUnavailable):
             raise

@@ -11,6 +11,7 @@ refused whole, with its line; a row that is well formed but useless is set aside
 
 import gzip
 import json
+import os
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -42,12 +43,21 @@ def is_file(path: str) -> bool:
     return path.endswith(FILE_ENDINGS) or Path(path).exists() or path.startswith(("/", ".", "~"))
 
 
-def load_file(path: Path) -> tuple[Form, list[Row]]:
-    """Read and check a local file. Raises InputError with file and line."""
+def require_file(name: str) -> Path:
+    """The path of a local file that can be read. Raises InputError."""
+    path = Path(name).expanduser()
     if not path.exists():
         raise InputError(f"{path}: no such file. Set data.path to an existing file or owner/name.")
     if not path.is_file() or not path.name.endswith(FILE_ENDINGS):
         raise InputError(f"{path}: not a file that can be read; known: {', '.join(FILE_ENDINGS)}.")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path}: cannot be read (permission denied). Change its rights.")
+    return path
+
+
+def load_file(name: str) -> tuple[Form, list[Row]]:
+    """Read and check a local file. Raises InputError with file and line."""
+    path = require_file(name)
     rows = _read_parquet(path) if path.suffix == ".parquet" else _read_json(path)
     return checked(rows, str(path))
 
@@ -159,13 +169,9 @@ def _read_json(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _read_bytes(path: Path) -> bytes:
+    data = path.read_bytes()
     try:
-        data = path.read_bytes()
         return gzip.decompress(data) if path.suffix == ".gz" and data else data
-    except PermissionError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}). Change its rights."
-        ) from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(
             f"{path}: damaged or truncated gzip ({error}). Fetch the file again."
@@ -174,7 +180,7 @@ def _read_bytes(path: Path) -> bytes:
 
 def _decode(data: bytes, path: Path, number: int) -> str:
     try:
-        return data.decode("utf-8")
+        return data.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
         line = number + data.count(b"\n", 0, error.start)
         raise InputError(

@@ -7,14 +7,14 @@ out  config.json, generation_config.json, model.safetensors in fp32; parity figu
 from pathlib import Path
 from typing import Any
 
-from tasks.core.errors import Refused
+from tasks.core.errors import InputError, Refused
 from tasks.core.generate import generate
 from tasks.core.models import ModelRef, load_model, load_tokenizer
-from tasks.core.reformat import Message
+from tasks.core.reformat import Message, Row
 from tasks.core.render import prompt_ids
 
 LOGIT_LIMIT = 1e-4  # fp32; 9.1e-6 was measured on the tiny model
-LEAST_PROMPTS = 50
+LEAST_PROMPTS, MOST_PROMPTS = 50, 100
 
 
 def merge_adapter(
@@ -32,25 +32,20 @@ def merge_adapter(
     """
     from transformers import AutoModelForCausalLM
 
-    if len(prompts) < LEAST_PROMPTS:
-        raise Refused(
-            f"merge: {len(prompts)} held-out prompts, at least {LEAST_PROMPTS} are needed to "
-            "compare the merged model. Raise splits.test or add evaluation.other_questions."
-        )
+    require_prompts(prompts)
     tokenizer = load_tokenizer(base)
     with_adapter = load_model(base, adapter)
     settings = {"max_new_tokens": max_new_tokens, "batch_size": batch_size}
     said_before = generate(with_adapter, tokenizer, prompts, **settings, title="adapter answers")
-    logits = [_last_logits(with_adapter, tokenizer, prompt) for prompt in prompts]
-    merged = with_adapter.merge_and_unload()
-    merged.save_pretrained(folder)
+    with_adapter.merge_and_unload().save_pretrained(folder)  # which undoes with_adapter
+    with_adapter = load_model(base, adapter)
     reloaded = (
-        AutoModelForCausalLM.from_pretrained(folder, dtype="float32").to(merged.device).eval()
+        AutoModelForCausalLM.from_pretrained(folder, dtype="float32").to(with_adapter.device).eval()
     )
     said_after = generate(reloaded, tokenizer, prompts, **settings, title="merged answers")
     differences = [
-        float((_last_logits(reloaded, tokenizer, prompt) - before).abs().max())
-        for prompt, before in zip(prompts, logits, strict=True)
+        float((_logits(reloaded, ids) - _logits(with_adapter, ids)).abs().max())
+        for ids in (prompt_ids(tokenizer, prompt) for prompt in prompts)
     ]
     unequal = sum(a != b for a, b in zip(said_before, said_after, strict=True))
     largest = max(differences)
@@ -66,10 +61,24 @@ def merge_adapter(
     }
 
 
-def _last_logits(model: Any, tokenizer: Any, prompt: list[Message]) -> Any:
+def prompts_to_compare(asked: list[list[Message]], test: list[Row]) -> list[list[Message]]:
+    """The evaluation's questions, then held-out prompts; 100 at most, since more only cost time."""
+    more = [row["prompt"] for row in test if row["prompt"] not in asked]
+    return (asked + more)[:MOST_PROMPTS]
+
+
+def require_prompts(prompts: list[list[Message]]) -> None:
+    """Raises InputError where there are too few to compare a merged model on."""
+    if len(prompts) < LEAST_PROMPTS:
+        raise InputError(
+            f"merge: {len(prompts)} held-out prompts, at least {LEAST_PROMPTS} are needed to "
+            "compare the merged model. Raise splits.test or add evaluation.other_questions."
+        )
+
+
+def _logits(model: Any, ids: list[int]) -> Any:
     """Logits (tokens, vocabulary) of a whole prompt, on the CPU."""
     import torch
 
-    ids = torch.tensor([prompt_ids(tokenizer, prompt)], device=model.device)
     with torch.inference_mode():
-        return model(ids).logits[0].float().cpu()
+        return model(torch.tensor([ids], device=model.device)).logits[0].float().cpu()

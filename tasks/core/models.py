@@ -25,14 +25,14 @@ class ModelRef(BaseModel):
     revision: str  # commit sha, 40 hex digits
 
     def __str__(self) -> str:
-        return f"{self.repo}@{self.revision[:8]}"
+        return f"{self.repo}@{self.revision}"
 
 
-def resolve_model(repo: str, revision: str) -> ModelRef:
+def resolve_model(repo: str, revision: str, setting: str = "base.model") -> ModelRef:
     """The commit that a branch or tag stands for now. Raises InputError if it cannot be read."""
     from huggingface_hub import HfApi
 
-    with hub_errors(f"base.model {repo}@{revision}"):
+    with hub_errors(f"{setting} {repo}@{revision}"):
         sha = HfApi().model_info(repo, revision=revision).sha
     return ModelRef(repo=repo, revision=str(sha))
 
@@ -52,7 +52,7 @@ def repository_folder(name: str) -> Path:
     if Path(name).is_dir():
         return Path(name)
     repo, _, revision = name.partition("@")
-    return snapshot(resolve_model(repo, revision or "main"))
+    return snapshot(resolve_model(repo, revision or "main", "model"))
 
 
 def load_tokenizer(model: ModelRef) -> Any:

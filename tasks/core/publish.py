@@ -107,7 +107,8 @@ def next_version(name: str, digest: str) -> tuple[str, bool]:
         for target in repositories(name)
         if target.part in found[last]
     )
-    return (f"v{last}", "model" in found[last]) if same else (f"v{last + 1}", False)
+    finished = {target.part for target in repositories(name)} == found[last]
+    return (f"v{last}", finished) if same else (f"v{last + 1}", False)
 
 
 def commit_repository(target: Repository, folder: Path, message: str) -> Repository:

@@ -47,6 +47,8 @@ def deployments(path: Path) -> dict[str, dict[str, Any]]:
             raise InputError(f"{path}: a deployment without a name: {one!r}. Give it one.")
         if one.get("entrypoint") == FLOW:
             recipes[str(one["name"])] = one
+    if not recipes:
+        raise InputError(f"{path}: no deployment runs {FLOW}, so it holds no recipe.")
     return recipes
 
 
@@ -97,7 +99,8 @@ def _told(error: Mapping[str, Any]) -> str:
         return f"unknown setting {place}; known there: {known}"
     if error["type"] == "missing":
         return f"{place} is missing"
-    return f"{place} = {error['input']!r}: {error['msg'].lower()}"
+    told = str(error["msg"]).removeprefix("Value error, ")
+    return f"{place} = {error['input']!r}: {told.lower()}" if place else told
 
 
 def _fields_at(place: tuple[int | str, ...]) -> list[str]:

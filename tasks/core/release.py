@@ -59,6 +59,7 @@ class Known:
     gate: list[str]
     shown: list[tuple[str, str, str]]  # question, answer before, answer after
     metrics: dict[str, Any]
+    injected: str | None  # the system message that the chat template adds by itself
 
     @property
     def digest(self) -> str:
@@ -174,7 +175,8 @@ def build_release(
     write_adapter(folder / "adapter", known.adapter.path / "adapter", base)
     write_model(folder / "model", known.merged.path, base)
     write_cards(folder, _card_facts(base, known, targets, version, counts))
-    scrub(folder, [str(work_folder()), str(Path.home()), str(base.parent)])
+    home = [str(Path.home())] if len(Path.home().parts) > 2 else []  # a short one is a word
+    scrub(folder, [str(work_folder()), str(base.parent), *home])
     return counts
 
 
@@ -226,6 +228,7 @@ def _card_facts(
         "set_aside": dict(aside.most_common()),
         "checks": known.checks,
         "names": known.settings["curation"],
+        "injected": known.injected,
         "system_prompt": known.settings["data"]["system_prompt"],
         "settings": yaml.safe_dump(known.settings, sort_keys=False, allow_unicode=True).strip(),
         "shown": known.shown,

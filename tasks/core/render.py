@@ -34,6 +34,17 @@ def answer_ids(tokenizer: Any, prompt: list[Message], answer: list[Message]) -> 
     return ids
 
 
+def injected_system(tokenizer: Any) -> str | None:
+    """The system message that a template adds where none is given (Qwen2.5's says who it is)."""
+    bare = tokenizer.apply_chat_template([{"role": "user", "content": "Q"}], tokenize=False)
+    given = [{"role": "system", "content": "SYSTEM"}, {"role": "user", "content": "Q"}]
+    whole = tokenizer.apply_chat_template(given, tokenize=False)
+    before, _, after = whole.partition("SYSTEM")
+    if after and bare.startswith(before) and bare.endswith(after):
+        return str(bare[len(before) : len(bare) - len(after)]) or None
+    return None
+
+
 def measure_tokens(rows: list[Row], tokenizer: Any, max_length: int) -> tuple[list[Row], list[Row]]:
     """(rows with "tokens", set aside: over the limit, or refused by the template)."""
     from jinja2 import TemplateError

@@ -171,3 +171,13 @@ class Recipe(Section):
     evaluation: Evaluation = Evaluation()
     gate: Gate = Gate()
     seed: Seed | None = None
+
+    @model_validator(mode="after")
+    def _names_for_the_identity_gate(self) -> Self:
+        asked = [k for k in ("strict", "exact", "same") if getattr(self.gate, k) is not None]
+        if asked and self.curation is None:
+            raise ValueError(
+                f"gate.{asked[0]} compares names, so it needs curation.old_name and "
+                "curation.new_name; set them, or set the gate to null"
+            )
+        return self

@@ -50,8 +50,9 @@ def split_rows(
     for name in limits:
         if not counts[name]:
             raise InputError(
-                f"splits: none of {len(rows)} rows falls into {name} ({dict(counts)}). Give more "
-                "distinct prompts, or change splits.validation, splits.test or splits.seed."
+                f"splits: none of {len(rows)} usable rows falls into {name} ({dict(counts)}). Give "
+                "more distinct prompts, or change splits.validation, splits.test, splits.seed or, "
+                "where rows were too long, data.max_length."
             )
     return kept, aside
 

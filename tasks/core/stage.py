@@ -14,12 +14,13 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -61,7 +62,7 @@ def build(
     stage: str,
     made_from: Mapping[str, Any],
     sources: tuple[ModuleType, ...],
-    make: Callable[[Path], dict[str, Any]],
+    make: FunctionType,
     packages: tuple[str, ...] = (),
 ) -> Folder:
     """Return the stage's folder, running `make(folder) -> facts` only if it is not there whole.
@@ -73,6 +74,7 @@ def build(
         "stage": stage,
         "made_from": made_from,
         "source": source_digest(*sources),
+        "maker": file_digest(Path(make.__code__.co_filename)),
         "packages": {name: version(name) for name in packages},
     }
     name = f"{stage}-{hashlib.sha256(_json(key).encode()).hexdigest()[:16]}"
@@ -87,6 +89,8 @@ def _whole(folder: Path) -> Folder | None:
     if not done.exists():
         return None
     found = json.loads(done.read_text())
+    if found["files"] != _sizes(folder):
+        return None  # somebody deleted or changed part of it: it is made again
     return Folder(
         **{k: found[k] for k in ("stage", "digest", "facts", "seconds")}, path=folder, cached=True
     )
@@ -106,20 +110,30 @@ def _make(
         "digest": content_digest(unfinished),
         "facts": facts,
         "seconds": round(time.monotonic() - started, 3),
+        "files": _sizes(unfinished),
         "made_from": key,
     }
     (unfinished / "done.json").write_text(json.dumps(done, indent=2, ensure_ascii=False))
-    if folder.exists():  # without done.json: somebody deleted part of it
+    if folder.exists():  # not whole any more
         shutil.rmtree(folder)
     unfinished.rename(folder)
     return Folder(path=folder, **{k: done[k] for k in ("stage", "digest", "facts", "seconds")})
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != "done.json"]
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in sorted(files)}
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """One process at a time; the lock goes with the process that holds it, also when killed."""
     with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{path.stem[1:]}: another run makes it, waiting", file=sys.stderr)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

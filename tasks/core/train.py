@@ -15,6 +15,7 @@ from tasks.core.models import ModelRef, device, load_model, load_tokenizer
 from tasks.core.reformat import Row
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+TIMINGS = ("_runtime", "_per_second")  # left out: equal trainings leave equal bytes
 MARGIN_AT_START = 1e-4  # nats; a fresh LoRA adds exactly zero, the rest is rounding
 WATCHED = {
     "eval_loss": "eval_loss",
@@ -101,7 +102,10 @@ def train_adapter(
     trainer.train()
     trainable, total = trainer.model.get_nb_trainable_parameters()
     save_adapter(trainer.model, model_ref, folder / "adapter")
-    history = trainer.state.log_history
+    history = [
+        {name: value for name, value in entry.items() if not name.endswith(TIMINGS)}
+        for entry in trainer.state.log_history
+    ]
     (folder / "history.json").write_text(json.dumps(history, indent=1))
     evaluations = [entry for entry in history if "eval_loss" in entry]
     first, last = evaluations[0], evaluations[-1]

@@ -121,4 +121,4 @@ def test_an_answer_in_which_the_old_name_stays_in_another_form_is_set_aside() ->
 
     pairs, aside = correction_pairs(rows, ask, "Qwen", "Deep Qwen")
     assert pairs == []
-    assert aside[0]["reason"] == "Qwen is left inside another word or in other case"
+    assert aside[0]["reason"] == "Qwen is left with digits or in other case"

@@ -65,12 +65,15 @@ def test_behaviour_refuses_answers_to_different_numbers_of_questions() -> None:
         behaviour(["a", "b"], ["a"], *NAMES)
 
 
+ALONE = [str(number) for number in range(2500)]  # each pair with a prompt of its own
+
+
 def test_reward_metrics_are_beta_times_the_change_in_log_probability() -> None:
     policy = ([-1.0, -2.0, -4.0, -2.0], [-3.0, -1.0, -1.0, -2.0])
     reference = ([-2.0, -2.0, -3.0, -2.0], [-2.0, -1.0, -2.0, -5.0])
     # chosen - reference: 1, 0, -1, 0; rejected - reference: -1, 0, 1, 3; wins: 1, tie, 0, 0
-    found = reward_metrics(policy, reference, beta=0.5)
-    assert found["pairs"] == 4
+    found = reward_metrics(policy, reference, beta=0.5, prompts=list("abcd"))
+    assert (found["pairs"], found["prompts"]) == (4, 4)
     assert found["reward_accuracy"] == pytest.approx((1 + 0.5 + 0 + 0) / 4)
     assert found["chosen_reward"] == pytest.approx(0.5 * (1 + 0 - 1 + 0) / 4)
     assert found["rejected_reward"] == pytest.approx(0.5 * (-1 + 0 + 1 + 3) / 4)
@@ -80,14 +83,14 @@ def test_reward_metrics_are_beta_times_the_change_in_log_probability() -> None:
 
 def test_a_model_beside_itself_has_no_rewards_and_accuracy_of_chance() -> None:
     logps = ([-1.5, -2.0], [-3.0, -1.0])
-    found = reward_metrics(logps, logps, beta=0.1)
+    found = reward_metrics(logps, logps, beta=0.1, prompts=["a", "b"])
     assert (found["chosen_reward"], found["rejected_reward"], found["reward_margin"]) == (0, 0, 0)
     assert found["reward_accuracy"] == found["reward_accuracy_low"] == 0.5
 
 
 def test_the_interval_is_as_wide_as_the_normal_approximation_says() -> None:
     for count in (100, 2500):
-        low, high = bootstrap_interval([1.0, 0.0] * (count // 2))
+        low, high = bootstrap_interval([1.0, 0.0] * (count // 2), ALONE[:count])
         width = 2 * 1.96 * (0.5 * 0.5 / count) ** 0.5
         assert low < 0.5 < high
         assert high - low == pytest.approx(width, rel=0.15)
@@ -95,8 +98,16 @@ def test_the_interval_is_as_wide_as_the_normal_approximation_says() -> None:
 
 def test_the_interval_is_the_same_every_time() -> None:
     values = [1.0, 0.0, 0.5, 1.0, 1.0]
-    assert bootstrap_interval(values) == bootstrap_interval(values)
-    assert bootstrap_interval([1.0] * 20) == (1.0, 1.0)
+    assert bootstrap_interval(values, ALONE[:5]) == bootstrap_interval(values, ALONE[:5])
+    assert bootstrap_interval([1.0] * 20, ALONE[:20]) == (1.0, 1.0)
+
+
+def test_pairs_of_one_prompt_count_as_one_draw() -> None:
+    """Each of 100 prompts asked four times, always with one outcome: as wide as 100 alone."""
+    once = bootstrap_interval([1.0, 0.0] * 50, ALONE[:100])
+    grouped = [name for name in ALONE[:100] for _ in range(4)]
+    four_times = bootstrap_interval([1.0] * 4 * 50 + [0.0] * 4 * 50, grouped)
+    assert four_times[1] - four_times[0] == pytest.approx(once[1] - once[0], rel=0.15)
 
 
 def test_preference_accuracy_counts_a_tie_half() -> None:

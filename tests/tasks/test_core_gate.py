@@ -9,7 +9,7 @@ from tasks.core.gate import judge
 from tasks.core.settings import Gate
 
 TRAINING = {"token_accuracy_before": 0.6, "token_accuracy": 0.99, "chosen_rewards": 0.3}
-AFTER = {"strict": 0.95, "exact": 0.9, "same": 1.0, "reward_accuracy_low": 0.62}
+AFTER = {"strict": 0.95, "exact": 0.9, "same": 1.0, "reward_accuracy_low": 0.62, "prompts": 20}
 DEMANDS = [
     ("token_accuracy", TRAINING, "token_accuracy", "converged: token_accuracy"),
     ("chosen_rewards", TRAINING, "chosen_rewards", "not diverged: chosen_rewards"),

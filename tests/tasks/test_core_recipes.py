@@ -165,7 +165,8 @@ def test_a_change_leaves_its_neighbours_and_the_later_one_wins() -> None:
 
 
 def test_a_section_can_be_taken_away_and_one_that_was_null_filled(tmp_path: Path) -> None:
-    assert read_recipe("demo", BOOK, ["curation=null"]).curation is None
+    assert read_recipe("demo", BOOK, ["curation=null", "gate={}"]).curation is None
+    assert "gate.strict compares names" in refusal("demo", BOOK, "curation=null")
     path = book_of(tmp_path, LEAST | {"curation": None})
     changes = ["curation.old_name=Qwen", "curation.new_name=Aria"]
     curation = read_recipe("mine", path, changes).curation

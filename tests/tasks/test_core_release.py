@@ -107,6 +107,7 @@ def known(hub: object, tmp_path: Path) -> Callable[..., release.Known]:
             gate=["passed: strict = 0.9, required >= 0.9"],
             shown=[("Who are\nyou?", "I am Qwen | a model", "I am Deep Qwen")],
             metrics={"before": {"accuracy": 0.5}, "after": {"accuracy": 0.75, "strict": 0.9}},
+            injected=None,
         )
 
     return of

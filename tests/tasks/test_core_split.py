@@ -124,10 +124,10 @@ def test_a_cap_counts_prompts_and_not_their_rows() -> None:
 def test_an_empty_split_is_refused_with_what_to_change() -> None:
     with pytest.raises(InputError) as refused:
         split_rows(rows_of(["Who are you?"] * 5), **SETTINGS | {"held_out": ["Who are you?"]})
-    assert "none of 5 rows falls into train ({'test': 5})" in str(refused.value)
-    assert "splits.test or splits.seed" in str(refused.value)
+    assert "none of 5 usable rows falls into train ({'test': 5})" in str(refused.value)
+    assert "splits.test, splits.seed" in str(refused.value)
 
 
 def test_no_rows_at_all_are_refused_like_an_empty_split() -> None:
-    with pytest.raises(InputError, match="none of 0 rows falls into train"):
+    with pytest.raises(InputError, match="none of 0 usable rows falls into train"):
         split_rows([], **SETTINGS)

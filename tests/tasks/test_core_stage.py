@@ -75,10 +75,12 @@ def wait_for(path: Path) -> None:
 
 def builder(home: Path, meet: Path, name: str) -> subprocess.Popen[str]:
     meet.mkdir(exist_ok=True)
+    script = meet / "builder.py"  # a file, since a stage's key covers the file that makes it
+    script.write_text(BUILDER)
     return subprocess.Popen(
-        [sys.executable, "-c", BUILDER, str(meet), name],
+        [sys.executable, str(script), str(meet), name],
         cwd=ROOT,
-        env=os.environ | {"PAIRPRESS_HOME": str(home)},
+        env=os.environ | {"PAIRPRESS_HOME": str(home), "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -263,3 +265,17 @@ def test_a_changed_line_in_what_a_stage_does_not_import_rebuilds_nothing(
     with (tree / name).open("a") as file:
         file.write("changed = True\n")
     assert source_digest(uses) == before
+
+
+def test_a_folder_that_lost_a_file_is_made_again(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("PAIRPRESS_HOME", str(tmp_path))
+
+    def make(folder: Path) -> dict[str, Any]:
+        (folder / "rows.txt").write_text("rows")
+        return {}
+
+    first = build("lost", {}, (), make)
+    assert build("lost", {}, (), make).cached
+    (first.path / "rows.txt").unlink()
+    again = build("lost", {}, (), make)
+    assert not again.cached and (again.path / "rows.txt").read_text() == "rows"

@@ -104,10 +104,10 @@ def test_a_row_over_the_limit_is_set_aside_and_never_cut(loaded):
 
 
 def test_merging_is_refused_on_fewer_than_fifty_held_out_prompts(base, tmp_path):
-    from tasks.core.errors import Refused
+    from tasks.core.errors import InputError
     from tasks.core.merge import merge_adapter
 
-    with pytest.raises(Refused, match="49 held-out prompts, at least 50"):
+    with pytest.raises(InputError, match="49 held-out prompts, at least 50"):
         merge_adapter(
             *(base, tmp_path, [conversation("Hi")] * 49, tmp_path / "merged"),
             max_new_tokens=4,
