@@ -54,6 +54,7 @@ def train_adapter(
     import torch
     from datasets import Dataset
     from peft import LoraConfig, TaskType
+    from transformers import ProgressCallback
     from trl import DPOConfig, DPOTrainer
 
     on_gpu = device() == "cuda"
@@ -98,7 +99,9 @@ def train_adapter(
             task_type=TaskType.CAUSAL_LM,
         ),
     )
-    trainer.add_callback(_watch(recipe.stop_at_token_accuracy))
+    trainer.remove_callback(ProgressCallback)
+    for callback in _callbacks(recipe.stop_at_token_accuracy):
+        trainer.add_callback(callback)
     trainer.train()
     trainable, total = trainer.model.get_nb_trainable_parameters()
     save_adapter(trainer.model, model_ref, folder / "adapter")
@@ -130,8 +133,14 @@ def save_adapter(model: Any, base: ModelRef, folder: Path) -> None:
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
-def _watch(stop_at_token_accuracy: float | None) -> Any:
-    from transformers import TrainerCallback
+def _callbacks(stop_at_token_accuracy: float | None) -> list[Any]:
+    from transformers import ProgressCallback, TrainerCallback
+
+    class Bar(ProgressCallback):  # type: ignore[misc]
+        """The progress bar alone: the metrics of every step stand in history.json."""
+
+        def on_log(self, *_: Any, **__: Any) -> None:
+            pass
 
     class Watch(TrainerCallback):  # type: ignore[misc]
         """Stops a run that is done or broken, and one whose reference is wrong at step 0."""
@@ -158,4 +167,4 @@ def _watch(stop_at_token_accuracy: float | None) -> Any:
             if state.global_step > 0 and reached:
                 control.should_training_stop = True
 
-    return Watch()
+    return [Bar(), Watch()]
