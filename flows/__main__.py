@@ -135,7 +135,8 @@ def hub_of(local: bool) -> Iterator[None]:
     for name in ("NO_PROXY", "no_proxy"):  # no proxy reaches this machine's loopback, or may
         os.environ[name] = ",".join([*filter(None, [os.environ.get(name)]), *LOOPBACK])
     os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "30")
-    if not local or urlsplit(os.environ.get("HF_ENDPOINT", "")).hostname in LOOPBACK:
+    named = _named_endpoint()
+    if not local or named in LOOPBACK:
         yield
         return
     from localhub.client_env import client_environment, running
@@ -146,6 +147,20 @@ def hub_of(local: bool) -> Iterator[None]:
         os.environ.update(client_environment(server.url, server.token, work / "hf"))
         print(f"Hub on this disk: {server.url}, store {server.root}", file=sys.stderr)
         yield
+
+
+def _named_endpoint() -> str | None:
+    """The host that HF_ENDPOINT names, if it is set."""
+    endpoint = os.environ.get("HF_ENDPOINT")
+    if endpoint is None:
+        return None
+    try:
+        parts = urlsplit(endpoint)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InputError(f"HF_ENDPOINT {endpoint!r}: no URL. Set it to https://huggingface.co.")
+    return parts.hostname
 
 
 def _prefect_settings(own_home: bool) -> None:

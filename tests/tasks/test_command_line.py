@@ -175,3 +175,12 @@ def test_no_arguments_and_an_unknown_command_are_usage_errors() -> None:
     assert "Usage" in pairpress().stdout + pairpress().stderr
     done = pairpress("publish")
     assert done.returncode == 2 and "publish" in done.stderr
+
+
+@pytest.mark.parametrize("endpoint", ["http://[bad", "huggingface.co", ""])
+def test_an_endpoint_that_is_no_url_is_one_line_and_exit_2(endpoint: str) -> None:
+    done = pairpress("check", "owner/name", HF_ENDPOINT=endpoint)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        f"pairpress: HF_ENDPOINT {endpoint!r}: no URL. Set it to https://huggingface.co."
+    ]
