@@ -20,7 +20,7 @@ from tasks.core.settings import Correction
 from tasks.core.stage import Folder
 from tasks.staged import markdown, stage_task, staged
 
-logging.getLogger("great_expectations").setLevel(logging.WARNING)  # it tells of temporary folders
+logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
 
 
 @stage_task("validate")
