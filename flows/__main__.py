@@ -99,7 +99,7 @@ def ask(
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens")] = 128,
     local: Local = False,
 ) -> None:
-    """Print a model's answers, one a line."""
+    """Print a model's greedy answers, in the order asked."""
     with hub_of(local):
         from tasks.core.ask import answers
 

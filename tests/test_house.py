@@ -32,8 +32,8 @@ LONGER = {
     "flows/check_pairs.py": "a command that runs without Prefect, so it has no tasks to call",
     "flows/print_release.py": "a page of text that a person reads",
     "tasks/staged.py": "what all tasks share",
-    "tasks/publish.py": "three tasks before and after the Hub, which share their retries",
-    "tasks/evaluate.py": "two evaluations with one body, so that they cannot differ",
+    "tasks/publish.py": "all tasks around a release, which share their retries",
+    "tasks/evaluate.py": "before and after side by side, so that both ask the same",
 }
 LOCAL_PATH = re.compile(r"(?<![\w.])(/home/|/Users/|/root\b|/tmp/|/work/|/mnt/|[A-Z]:\\\\)")
 EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\u2b50\ufe0f]")
