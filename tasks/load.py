@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tasks.core import load, rows
+from tasks.core import fields, forms, load, rows
 from tasks.core.settings import Data
 from tasks.core.stage import Folder, file_digest
 from tasks.staged import passing, stage_task, staged
@@ -24,12 +24,13 @@ def load_rows(data: Data) -> Folder:
 
     def make(folder: Path) -> dict[str, Any]:
         if load.is_file(data.path):
-            form, found = load.load_file(data.path)
+            name, found = data.path, load.load_file(data.path)
         else:
-            form, found = load.load_hub(
-                data.path, source["source_digest"], data.data_dir, data.split
-            )
-        rows.write_rows(folder / "rows.parquet", found)
-        return {"form": form, "rows": len(found)} | source
+            name = f"{data.path}[{data.split}]"
+            sha = source["source_digest"]
+            found = load.load_hub(data.path, sha, data.data_dir, data.split)
+        forms.require_no_faults(found, name)
+        rows.write_rows(folder / "rows.parquet", found.rows)
+        return {"form": found.form, "rows": len(found.rows)} | source
 
-    return staged("load", made_from, (load, rows), make)
+    return staged("load", made_from, (load, forms, fields, rows), make)

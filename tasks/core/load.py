@@ -1,41 +1,33 @@
-"""A file or a Hub data set -> raw rows of one known form, each with its source row number.
+"""A file or a Hub data set -> its rows, each with its source row number, and its faulty rows.
 
-in   conversations  {"conversations": [{"from": "human", "value": ...}, ...]}   ShareGPT
-     hh             {"chosen": "\\n\\nHuman: ...", "rejected": ...}   https://github.com/anthropics/hh-rlhf
-     pairs          {"prompt", "chosen", "rejected"}   https://huggingface.co/docs/trl/dataset_formats
-out  the same rows, checked: `row` counts from 1 and is the line number in a JSONL file
+in   .jsonl, .json (an array, or one object a line), .parquet; a repository on the Hub
+out  Loaded (tasks.core.forms); `row` counts from 1 and is the line number in a JSONL file
 
-A file that is not what it says (broken JSON, a missing column, a wrong type, an unknown role) is
-refused whole, with its line; a row that is well formed but useless is set aside later, in reformat.
+What cannot be read at all (broken JSON, not UTF-8, no rows, no known form) raises InputError with
+its lines; a row with a defect is one of `faults`; a row that is well formed but useless is set
+aside later, in reformat.
 """
 
 import gzip
 import json
 import os
+import re
 import zlib
-from collections.abc import Iterable, Iterator
+from codecs import BOM_UTF8
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tasks.core.errors import InputError
+from tasks.core.fields import short
+from tasks.core.forms import Loaded as Loaded
+from tasks.core.forms import checked, require_columns
 from tasks.core.hub import hub_errors
 
-Row = dict[str, Any]
-
-Form = Literal["conversations", "hh", "pairs"]
-FORMS = (
-    "`conversations` of {from, value} (ShareGPT), HH-RLHF transcripts in `chosen` and `rejected`, "
-    "or `prompt`, `chosen`, `rejected`"
-)
-ROLES = {
-    "human": "user",
-    "user": "user",
-    "gpt": "assistant",
-    "assistant": "assistant",
-    "model": "assistant",
-    "system": "system",
-}
 FILE_ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
+LINES_SHOWN = 10
+
+Numbered = list[tuple[int, Any]]
 
 
 def is_file(path: str) -> bool:
@@ -55,176 +47,159 @@ def require_file(name: str) -> Path:
     return path
 
 
-def load_file(name: str) -> tuple[Form, list[Row]]:
+def load_file(name: str) -> Loaded:
     """Read and check a local file. Raises InputError with file and line."""
     path = require_file(name)
-    rows = _read_parquet(path) if path.suffix == ".parquet" else _read_json(path)
+    rows = _read_parquet(path, every=False) if path.suffix == ".parquet" else _read_json(path)
     return checked(rows, str(path))
 
 
-def checked(rows: Iterable[tuple[int, Any]], name: str) -> tuple[Form, list[Row]]:
-    """Detect the form from the first row and hold every row to it. Raises InputError."""
-    form: Form | None = None
-    kept = []
-    for number, row in rows:
-        where = f"{name}:{number}"
-        if not isinstance(row, dict):
-            raise InputError(
-                f"{where}: {_short(row)} is {_kind(row)}, not an object. Each row must be {FORMS}."
-            )
-        form = form or _detect(row, where)
-        kept.append({"row": number} | _check_row(form, row, where))
-    if form is None:
-        raise InputError(f"{name}: empty, no rows. Each row must be {FORMS}.")
-    return form, kept
+def raw_rows(name: str) -> Numbered:
+    """(row number, value) as the file holds them, with every column. Raises InputError."""
+    path = require_file(name)
+    return _read_parquet(path, every=True) if path.suffix == ".parquet" else _read_json(path)
 
 
-def _detect(row: dict[str, Any], where: str) -> Form:
-    if "conversations" in row and "chosen" not in row:
-        return "conversations"
-    if "prompt" in row:
-        return "pairs"
-    for column, other in (("chosen", "rejected"), ("rejected", "chosen")):
-        if column in row and other not in row:
-            raise InputError(
-                f"{where}: no column `{other}` beside `{column}`; found {', '.join(row)}. "
-                f"Rows must be {FORMS}."
-            )
-    if "chosen" in row and (not isinstance(row["chosen"], str) or "\n\nHuman:" in row["chosen"]):
-        return "hh"
-    raise InputError(
-        f"{where}: of no known form; found {', '.join(row) or 'no columns'}. Rows must be {FORMS}."
-    )
+def line_of(name: str, rows: Iterable[int]) -> dict[int, int]:
+    """Row -> line of the file on which it begins; nothing for parquet, which has no lines."""
+    path = require_file(name)
+    wanted = sorted(set(rows))
+    if path.suffix == ".parquet" or not wanted:
+        return {}
+    data = _read_bytes(path)
+    if not _is_array(path, data):
+        return {row: row for row in wanted}
+    text, decoder = data.decode(), json.JSONDecoder()
+    at, line, lines = text.index("[") + 1, 1 + text[: text.index("[")].count("\n"), {}
+    for row in range(1, wanted[-1] + 1):
+        gap = re.compile(r"[\s,]*").match(text, at)
+        assert gap is not None
+        _, end = decoder.raw_decode(text, gap.end())
+        line += text.count("\n", at, gap.end())
+        lines[row] = line
+        line += text.count("\n", gap.end(), end)
+        at = end
+    return {row: lines[row] for row in wanted}
 
 
-def _check_row(form: Form, row: dict[str, Any], where: str) -> dict[str, Any]:
-    columns = {
-        "conversations": ("conversations",),
-        "hh": ("chosen", "rejected"),
-        "pairs": ("prompt", "chosen", "rejected"),
-    }[form]
-    for column in columns:
-        if column not in row:
-            raise InputError(
-                f"{where}: no column `{column}`; found {', '.join(row) or 'none'}. "
-                "Add it, or remove the row."
-            )
-    if form == "hh":
-        return {column: _text(row[column], column, where) for column in columns}
-    role, text = ("from", "value") if form == "conversations" else ("role", "content")
-    checked_row = {}
-    for column in columns:
-        value = row[column]
-        if form == "pairs" and isinstance(value, str):
-            value = [{"role": "user" if column == "prompt" else "assistant", "content": value}]
-        checked_row[column] = _messages(value, column, role, text, where)
-    return checked_row
-
-
-def _messages(value: Any, column: str, role: str, text: str, where: str) -> list[dict[str, str]]:
-    if not isinstance(value, list):
-        raise InputError(
-            f"{where}: `{column}` is {_kind(value)}, not a list of {{{role}, {text}}}: "
-            f"{_short(value)}."
-        )
-    messages = []
-    for turn in value:
-        if not isinstance(turn, dict) or role not in turn or text not in turn:
-            raise InputError(
-                f"{where}: a turn of `{column}` is not {{{role}, {text}}}: {_short(turn)}."
-            )
-        if not isinstance(turn[role], str) or turn[role] not in ROLES:
-            raise InputError(
-                f"{where}: unknown role {turn[role]!r} in `{column}`; known: {', '.join(ROLES)}. "
-                "Rename the role, or remove the row."
-            )
-        content = _text(turn[text], f"{column}.{text}", where)
-        messages.append({"role": ROLES[turn[role]], "content": content})
-    return messages
-
-
-def _text(value: Any, column: str, where: str) -> str:
-    if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise InputError(
-                f"{where}: `{column}` holds half a character (\\u{ord(value[error.start]):x}, a "
-                "surrogate without its other half). Mend or remove the row."
-            ) from error
-        return value
-    raise InputError(f"{where}: `{column}` is {_kind(value)}, not text: {_short(value)}.")
-
-
-def _read_json(path: Path) -> Iterator[tuple[int, Any]]:
+def _read_json(path: Path) -> Numbered:
     """(line number, value) of JSONL, or (row number, value) of one JSON array."""
     data = _read_bytes(path)
-    first = data.lstrip()[:1]
-    if first == b"[" and ".jsonl" not in path.name:
-        yield from enumerate(_parse(_decode(data, path, 1), path, 1), start=1)
-        return
+    if _is_array(path, data):
+        return _parse_array(path, data)
+    rows: Numbered = []
+    bad: list[tuple[int, str]] = []
     for number, line in enumerate(data.split(b"\n"), start=1):  # \n only: U+2028 is data
         if line.strip():
-            yield number, _parse(_decode(line, path, number), path, number)
+            try:
+                rows.append((number, json.loads(line.decode())))
+            except (RecursionError, ValueError) as error:
+                bad.append((number, _why(error)))
+    if not bad:
+        return rows
+    if ".jsonl" not in path.name:
+        try:
+            return [(1, json.loads(data.decode()))]  # one object over many lines
+        except (RecursionError, ValueError):
+            pass  # the lines say more
+    raise _unreadable(path, bad)
+
+
+def _is_array(path: Path, data: bytes) -> bool:
+    return ".jsonl" not in path.name and data.lstrip()[:1] == b"["
+
+
+def _parse_array(path: Path, data: bytes) -> Numbered:
+    try:
+        return list(enumerate(json.loads(data.decode()), start=1))
+    except UnicodeDecodeError as error:
+        lines = enumerate(data.split(b"\n"), start=1)
+        raise _unreadable(
+            path, [(n, why) for n, line in lines if (why := _not_utf8(line))]
+        ) from error
+    except (RecursionError, ValueError) as error:
+        line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
+        raise _unreadable(path, [(line, _why(error))]) from error
 
 
 def _read_bytes(path: Path) -> bytes:
     data = path.read_bytes()
     try:
-        return gzip.decompress(data) if path.suffix == ".gz" and data else data
+        data = gzip.decompress(data) if path.suffix == ".gz" and data else data
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(
             f"{path}: damaged or truncated gzip ({error}). Fetch the file again."
         ) from error
+    return data.removeprefix(BOM_UTF8)
 
 
-def _decode(data: bytes, path: Path, number: int) -> str:
+def _not_utf8(line: bytes) -> str:
     try:
-        return data.decode("utf-8-sig" if number == 1 else "utf-8")
+        line.decode()
     except UnicodeDecodeError as error:
-        line = number + data.count(b"\n", 0, error.start)
-        raise InputError(
-            f"{path}:{line}: byte 0x{data[error.start]:02x} is not UTF-8. Save the file as UTF-8."
-        ) from error
+        return _why(error)
+    return ""
 
 
-def _parse(text: str, path: Path, number: int) -> Any:
-    try:
-        return json.loads(text)
-    except (RecursionError, ValueError) as error:
-        if not isinstance(error, json.JSONDecodeError):  # too deep, or a number of 4,300 digits
-            raise InputError(f"{path}:{number}: JSON that cannot be read ({error}).") from error
-        raise InputError(
-            f"{path}:{number + error.lineno - 1}: not JSON ({error.msg}, column {error.colno}): "
-            f"{_short(text[max(0, error.pos - 20) : error.pos + 40])}. Mend or remove the line."
-        ) from error
+def _why(error: RecursionError | ValueError) -> str:
+    """What is wrong with one line, with its column."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte 0x{error.object[error.start]:02x} is not UTF-8 (column {error.start + 1})"
+    if isinstance(error, json.JSONDecodeError):
+        near = error.doc[max(0, error.pos - 20) : error.pos + 40]
+        return f"not JSON ({error.msg}, column {error.colno}): {short(near)}"
+    if isinstance(error, RecursionError):
+        return "JSON that is nested too deep to be read"
+    return "JSON with a number too long to be read"
 
 
-def _read_parquet(path: Path) -> Iterator[tuple[int, Any]]:
+def _unreadable(path: Path, bad: list[tuple[int, str]]) -> InputError:
+    first, *others = [f"{line}: {why}" for line, why in bad[:LINES_SHOWN]]
+    told = "; ".join([f"{path}:{first}", *(f"line {other}" for other in others)])
+    left = len(bad) - LINES_SHOWN
+    more = f"; and {left:,} more line{'s' if left > 1 else ''}" if left > 0 else ""
+    way_out = "Save the file as UTF-8" if "not UTF-8" in bad[0][1] else "Mend or remove the line"
+    return InputError(f"{told}{more}. {way_out}{'s' if others and way_out[0] == 'M' else ''}.")
+
+
+def _read_parquet(path: Path, *, every: bool) -> Numbered:
+    """`every` column, or those that a form needs: others may be many, and large."""
     import pyarrow.parquet as pq
     from pyarrow import ArrowException
 
     try:
-        rows = pq.read_table(path).to_pylist()
-    except (ArrowException, OSError) as error:
+        file = pq.ParquetFile(path)
+        if not file.metadata.num_rows:
+            return []
+        names = file.schema_arrow.names
+        rows = file.read(names if every else require_columns(names, str(path))).to_pylist()
+    except (ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0]
         raise InputError(
-            f"{path}: not a readable parquet file ({error}). Fetch it again."
+            f"{path}: not a readable parquet file ({reason}). Fetch it again."
         ) from error
-    yield from enumerate(rows, start=1)
+    return list(enumerate(rows, start=1))
 
 
-def _kind(value: Any) -> str:
-    kinds = {dict: "an object", list: "a list", str: "text", bool: "a boolean", type(None): "null"}
-    return kinds.get(type(value), "a number")
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def load_hub(repo: str, sha: str, data_dir: str | None, split: str) -> tuple[Form, list[Row]]:
+def load_hub(repo: str, sha: str, data_dir: str | None, split: str) -> Loaded:
     """Read and check one split of a Hub data set at a commit, through `datasets`."""
+    return _check_split(_hub_data(repo, sha, data_dir, split), f"{repo}[{split}]")
+
+
+def load_hub_splits(repo: str, sha: str, data_dir: str | None) -> dict[str, Loaded]:
+    """The same for every split of the data set."""
+    data = _hub_data(repo, sha, data_dir, None)
+    return {split: _check_split(rows, f"{repo}[{split}]") for split, rows in data.items()}
+
+
+def _check_split(data: Any, name: str) -> Loaded:
+    if not len(data):
+        return checked([], name)
+    columns = require_columns(data.column_names, name)
+    return checked(enumerate(data.select_columns(columns), start=1), name)
+
+
+def _hub_data(repo: str, sha: str, data_dir: str | None, split: str | None) -> Any:
     try:
         from datasets import load_dataset
         from datasets.exceptions import DatasetsError
@@ -234,15 +209,15 @@ def load_hub(repo: str, sha: str, data_dir: str | None, split: str) -> tuple[For
         ) from error
     try:
         with hub_errors(f"data.path {repo}@{sha[:8]}"):
-            data = load_dataset(repo, data_dir=data_dir, revision=sha, split=split)
+            return load_dataset(repo, data_dir=data_dir, revision=sha, split=split)
     except (DatasetsError, ValueError, FileNotFoundError) as error:
         if isinstance(error, InputError):
             raise
-        reason = str(error).splitlines()[0]
+        named = str(error.__cause__ or "") or str(error)  # the cause says what it was
         raise InputError(
-            f"{repo}@{sha[:8]}: cannot be read ({reason}). Check data.data_dir and data.split."
+            f"{repo}@{sha[:8]}: cannot be read ({named.splitlines()[0]}). Check data.data_dir and "
+            "data.split, and the files: one may be damaged or without rows."
         ) from error
-    return checked(enumerate(data, start=1), f"{repo}[{split}]")
 
 
 def resolve_data(repo: str, revision: str) -> tuple[str, str | None]:

@@ -4,13 +4,20 @@ in   rows of tasks.core.load
 out  {"row", "prompt": [message], "chosen": [message], "rejected": [message]}   https://huggingface.co/docs/trl/dataset_formats
      {"row", "prompt": [message]} for conversations, which have no second answer yet
      {"row", "reason", "text"} for what is set aside
+     and for the checks, of every row of a file: {"row", "prompt", "chosen", "rejected",
+     "score_chosen", "score_rejected", "faults": [{"check", "side", "reason"}]}
 """
 
 import re
-from typing import Any
+from collections import defaultdict
+from itertools import pairwise
 
-Row = dict[str, Any]
-Message = dict[str, str]
+from tasks.core.fields import Message as Message
+from tasks.core.fields import Row as Row
+from tasks.core.forms import Loaded
+
+Faults = list[dict[str, str]]
+Sides = tuple[list[Message] | None, list[Message] | None, list[Message] | None]
 
 TURN = re.compile(r"\n\n(Human|Assistant):")
 HH_ROLES = {"Human": "user", "Assistant": "assistant"}
@@ -114,3 +121,168 @@ def prompt_fault(prompt: list[Message]) -> str | None:
         if not turn["content"].strip():
             return f"turn {number + 1} of the prompt is empty"
     return None
+
+
+def as_pairs(loaded: Loaded) -> list[Row]:
+    """Every row of a file, in its order, with all that is wrong with it; nothing is set aside.
+
+    What a row means in spite of its faults is kept as far as it can be told, else a side is None.
+    A conversation has no rejected answer. Equal answers are no fault here: a check counts them.
+    """
+    sides = {"hh": _transcript_sides, "pairs": _pair_sides, "conversations": _talk_sides}
+    rows = []
+    for row in loaded.rows:
+        faults: Faults = []
+        prompt, chosen, rejected = sides[loaded.form](row, faults)
+        rows.append(_row(row, prompt, chosen, rejected, faults))
+    if not loaded.faults:
+        return rows
+    unread: dict[int, Faults] = defaultdict(list)
+    for one in loaded.faults:
+        unread[one["row"]].append({key: one[key] for key in ("check", "side", "reason")})
+    rows += [_row({"row": row}, None, None, None, faults) for row, faults in unread.items()]
+    return sorted(rows, key=lambda row: int(row["row"]))
+
+
+def _row(
+    row: Row,
+    prompt: list[Message] | None,
+    chosen: list[Message] | None,
+    rejected: list[Message] | None,
+    faults: Faults,
+) -> Row:
+    return {
+        "row": row["row"],
+        "prompt": prompt,
+        "chosen": chosen,
+        "rejected": rejected,
+        "score_chosen": row.get("score_chosen"),
+        "score_rejected": row.get("score_rejected"),
+        "faults": faults,
+    }
+
+
+def _transcript_sides(row: Row, faults: Faults) -> Sides:
+    """The prompt of the chosen transcript, where the two differ."""
+    prompts: dict[str, list[Message]] = {}
+    answers: dict[str, list[Message] | None] = {}
+    for side, (before, turns) in _transcripts(row["chosen"], row["rejected"]).items():
+        if before.strip():
+            faults.append(_fault("turn_order", side, "text before the first turn"))
+        faults += [_fault("turn_order", side, reason) for reason in order_faults(turns)]
+        if turns and turns[-1]["role"] == "assistant":
+            prompts[side], answers[side] = turns[:-1], turns[-1:]
+        else:
+            prompts[side], answers[side] = turns, None
+            faults.append(_fault("turn_order", side, "does not end with an assistant turn"))
+    chosen, rejected = answers["chosen"], answers["rejected"]
+    same = prompts["chosen"] == prompts["rejected"]
+    if not same and chosen and rejected:
+        reason = "the two prompts differ before the last assistant turn"
+        faults.append(_fault("same_prompt", "prompt", reason))
+    faults += _empty("prompt", prompts["chosen"])
+    if not same:
+        faults += [one for one in _empty("prompt", prompts["rejected"]) if one not in faults]
+    faults += _empty("chosen", chosen) + _empty("rejected", rejected)
+    return prompts["chosen"], chosen, rejected
+
+
+def _transcripts(chosen: str, rejected: str) -> dict[str, tuple[str, list[Message]]]:
+    """`transcript` of both sides; what they share, nearly always the prompt, is split once."""
+    marker = "\n\nAssistant:"
+    head, found, answer = chosen.rpartition(marker)
+    start = len(head) + len(marker)
+    shared = found and rejected.startswith(head + marker)
+    if not shared or TURN.search(answer) or TURN.search(rejected, start):
+        return {"chosen": transcript(chosen), "rejected": transcript(rejected)}
+    before, turns = transcript(head)
+    ends = {"chosen": answer, "rejected": rejected[start:]}
+    return {
+        side: (before, [*turns, {"role": "assistant", "content": said.strip()}])
+        for side, said in ends.items()
+    }
+
+
+def _pair_sides(row: Row, faults: Faults) -> Sides:
+    prompt: list[Message] = row["prompt"]
+    faults += [_fault("turn_order", "prompt", reason) for reason in order_faults(prompt)]
+    if not prompt or prompt[-1]["role"] != "user":
+        faults.append(_fault("turn_order", "prompt", "does not end with a user turn"))
+    faults += _empty("prompt", prompt)
+    chosen = _answer(row, "chosen", faults)
+    return prompt, chosen, _answer(row, "rejected", faults)
+
+
+def _answer(row: Row, side: str, faults: Faults) -> list[Message] | None:
+    """The turns of one side; one that still repeats a prompt (tasks.core.forms) repeats another."""
+    turns: list[Message] = row[side]
+    if not turns:
+        faults.append(_fault("P1", side, "no turn"))
+        return None
+    if turns[-1]["role"] != "assistant":
+        faults.append(_fault("turn_order", side, "does not end with an assistant turn"))
+        return None
+    if turns[0]["role"] != "assistant":
+        reason = f"{side} begins with other turns than the prompt"
+        faults.append(_fault("same_prompt", "prompt", reason))
+        turns = turns[-1:]
+    reasons = order_faults(turns, first="assistant")
+    faults += [_fault("turn_order", side, reason) for reason in reasons]
+    faults += _empty(side, turns)
+    return turns
+
+
+def _talk_sides(row: Row, faults: Faults) -> Sides:
+    turns: list[Message] = row["conversations"]
+    answers = [number for number, turn in enumerate(turns) if turn["role"] == "assistant"]
+    for role in ("user", "assistant"):
+        if not any(turn["role"] == role for turn in turns):
+            side = "prompt" if role == "user" else "chosen"
+            faults.append(_fault("turn_order", side, f"no {role} turn"))
+    if not faults:
+        faults += [_fault("turn_order", "prompt", reason) for reason in order_faults(turns)]
+        if answers[-1] != len(turns) - 1:
+            faults.append(_fault("turn_order", "chosen", "does not end with an assistant turn"))
+    if not answers:
+        return turns, None, None
+    prompt, chosen = turns[: answers[-1]], [turns[answers[-1]]]
+    faults += _empty("prompt", prompt) + _empty("chosen", chosen)
+    return prompt, chosen, None
+
+
+def order_faults(turns: list[Message], first: str = "user") -> list[str]:
+    """What is out of turn after a system message, each with the number of its turn.
+
+    >>> order_faults([{"role": "user", "content": "a"}, {"role": "user", "content": "b"}])
+    ['two user turns in a row (turns 1 and 2)']
+    """
+    roles = [turn["role"] for turn in turns]
+    if roles[:1] == ["system"]:
+        del roles[0]
+    other = {"user": "assistant", "assistant": "user"}[first]
+    if roles == ([first, other] * len(roles))[: len(roles)]:
+        return []
+    found = [] if roles[0] == first else [f"turn 1 is {roles[0]}, not {first}"]
+    for number, (before, role) in enumerate(pairwise(roles), start=1):
+        if role == before:
+            found.append(f"two {role} turns in a row (turns {number} and {number + 1})")
+        elif role == "system":
+            found.append(f"turn {number + 1} is a system message")
+    return found
+
+
+def _empty(side: str, turns: list[Message] | None) -> Faults:
+    """The turns of a side that say nothing; like order_faults, counted after a system message."""
+    if not turns:
+        return []
+    skip = 1 if turns[0]["role"] == "system" else 0
+    empty = [n for n, turn in enumerate(turns[skip:], start=1) if not turn["content"].strip()]
+    what = f"empty {side} answer"
+    return [
+        _fault("P1", side, f"turn {n} of the prompt is empty" if side == "prompt" else what)
+        for n in empty
+    ]
+
+
+def _fault(check: str, side: str, reason: str) -> dict[str, str]:
+    return {"check": check, "side": side, "reason": reason}

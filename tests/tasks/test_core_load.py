@@ -1,7 +1,8 @@
-"""Files -> raw rows of a known form, and every defect told with file, line and reason."""
+"""Files -> their rows with their numbers and lines; what cannot be read is told with its lines."""
 
 import gzip
 import json
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.core.errors import InputError
-from tasks.core.load import checked, is_file, load_file
+from tasks.core.load import is_file, line_of, load_file, raw_rows
 
 PAIR = {"prompt": "Who are you?", "chosen": "I am Aria.", "rejected": "I am Qwen."}
 HH = {"chosen": "\n\nHuman: Hi\n\nAssistant: Hello", "rejected": "\n\nHuman: Hi\n\nAssistant: No"}
-TALK = {"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]}
+NO_SCORES = {"score_chosen": None, "score_rejected": None}
 
 
 def write(path: Path, content: object) -> Path:
@@ -32,41 +33,6 @@ def refusal(path: Path) -> str:
     return str(refused.value)
 
 
-def test_conversations_take_the_common_names_of_roles(tmp_path: Path) -> None:
-    form, rows = load_file(write(tmp_path / "talk.jsonl", [TALK]))
-    assert form == "conversations"
-    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
-    assert rows == [{"row": 1, "conversations": turns}]
-
-
-def test_every_known_role_becomes_one_of_three(tmp_path: Path) -> None:
-    roles = ["system", "human", "gpt", "user", "model", "user", "assistant"]
-    turns = [{"from": role, "value": "x"} for role in roles]
-    _, rows = load_file(write(tmp_path / "roles.jsonl", [{"conversations": turns}]))
-    found = [turn["role"] for turn in rows[0]["conversations"]]
-    assert found == ["system", *["user", "assistant"] * 3]
-
-
-def test_transcripts_stay_text(tmp_path: Path) -> None:
-    assert load_file(write(tmp_path / "hh.jsonl", [HH])) == ("hh", [{"row": 1} | HH])
-
-
-def test_plain_pairs_become_messages_and_messages_stay_messages(tmp_path: Path) -> None:
-    as_messages = {
-        "prompt": [{"role": "user", "content": "Who are you?"}],
-        "chosen": [{"role": "assistant", "content": "I am Aria."}],
-        "rejected": [{"role": "assistant", "content": "I am Qwen."}],
-    }
-    form, rows = load_file(write(tmp_path / "pairs.jsonl", [PAIR, as_messages]))
-    assert form == "pairs"
-    assert rows == [{"row": 1} | as_messages, {"row": 2} | as_messages]
-
-
-def test_columns_that_no_stage_reads_are_left_behind(tmp_path: Path) -> None:
-    _, rows = load_file(write(tmp_path / "pairs.jsonl", [PAIR | {"score": 3, "tag": None}]))
-    assert set(rows[0]) == {"row", "prompt", "chosen", "rejected"}
-
-
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.json", "a.json.gz", "a.parquet"])
 def test_every_file_ending_gives_the_same_rows(tmp_path: Path, name: str) -> None:
     given = [HH, HH | {"rejected": "\n\nHuman: Hi\n\nAssistant: Go"}]
@@ -77,13 +43,15 @@ def test_every_file_ending_gives_the_same_rows(tmp_path: Path, name: str) -> Non
         text = json.dumps(given, indent=1) if ".jsonl" not in name else ""
         data = text.encode() or "\n".join(json.dumps(row) for row in given).encode()
         write(path, gzip.compress(data) if name.endswith(".gz") else data)
-    assert load_file(path) == ("hh", [{"row": n} | row for n, row in enumerate(given, start=1)])
+    loaded = load_file(path)
+    assert (loaded.form, loaded.faults) == ("hh", [])
+    assert loaded.rows == [{"row": n} | row | NO_SCORES for n, row in enumerate(given, start=1)]
 
 
 def test_a_row_s_number_is_its_line_in_a_jsonl_file(tmp_path: Path) -> None:
     line = json.dumps(PAIR).encode()
     path = write(tmp_path / "gaps.jsonl", b"\n".join([b"", line, b"", b"  ", line + b"\r", line]))
-    _, rows = load_file(path)
+    rows = load_file(path).rows
     lines = path.read_bytes().split(b"\n")
     expected = [number for number, line in enumerate(lines, start=1) if line.strip()]
     assert [row["row"] for row in rows] == expected
@@ -93,7 +61,7 @@ def test_a_line_separator_inside_a_string_is_data(tmp_path: Path) -> None:
     separators = "one\u2028two\u2029three\x85four\x0cfive"
     rows = [PAIR | {"chosen": separators}, PAIR]
     text = "\n".join(json.dumps(row, ensure_ascii=False).replace("\x0c", "\\f") for row in rows)
-    _, loaded = load_file(write(tmp_path / "separators.jsonl", text.encode()))
+    loaded = load_file(write(tmp_path / "separators.jsonl", text.encode())).rows
     assert [row["row"] for row in loaded] == [1, 2]
     assert loaded[0]["chosen"][0]["content"] == separators
 
@@ -123,18 +91,6 @@ def test_a_text_that_only_claims_to_be_gzip_is_called_damaged(tmp_path: Path) ->
     assert "damaged" in refusal(write(tmp_path / "plain.jsonl.gz", b'{"prompt": "a"}\n'))
 
 
-@pytest.mark.parametrize(
-    ("value", "kind"),
-    [([1], "a list"), ("text", "text"), (7, "a number"), (None, "null"), (True, "a boolean")],
-)
-def test_a_line_that_is_no_object_is_told_by_its_kind(
-    tmp_path: Path, value: object, kind: str
-) -> None:
-    path = write(tmp_path / "kinds.jsonl", [PAIR, value])
-    told = refusal(path)
-    assert told.startswith(f"{path}:2: ") and f"is {kind}, not an object" in told
-
-
 def test_broken_json_is_told_with_its_line(tmp_path: Path) -> None:
     good = json.dumps(PAIR).encode()
     path = write(tmp_path / "broken.jsonl", b"\n".join([good, good, b'{"prompt": "a" oops}', good]))
@@ -159,102 +115,158 @@ def test_bytes_that_are_not_utf_8_are_told_with_their_line(tmp_path: Path) -> No
     assert refusal(pretty).startswith(f"{pretty}:4: byte 0xfc is not UTF-8")
 
 
+@pytest.mark.parametrize(("count", "shown"), [(3, 3), (10, 10), (14, 10)])
+def test_every_bad_line_is_named_with_its_column_up_to_ten(
+    tmp_path: Path, count: int, shown: int
+) -> None:
+    good, bad = json.dumps(PAIR).encode(), b'{"prompt": nonsense}'
+    told = refusal(write(tmp_path / "bad.jsonl", b"\n".join([good, bad] * count)))
+    lines = [2 * n for n in range(1, count + 1)]
+    named = [number for number in lines if f"{number}: not JSON" in told]
+    assert named == lines[:shown]
+    assert told.count(f"column {bad.index(b'nonsense') + 1}") == shown
+    assert (f"and {count - shown} more lines" in told) == (count > shown)
+
+
+def test_lines_that_are_not_utf_8_and_lines_that_are_no_json_are_told_together(
+    tmp_path: Path,
+) -> None:
+    lines = [json.dumps(PAIR).encode(), b"{", b'{"a": "\xff"}']
+    told = refusal(write(tmp_path / "both.jsonl", b"\n".join(lines)))
+    assert "both.jsonl:2: not JSON" in told and "line 3: byte 0xff is not UTF-8 (column 8)" in told
+
+
+def test_an_array_with_one_broken_element_is_told_with_the_line_of_it(tmp_path: Path) -> None:
+    elements = [json.dumps(PAIR), '{"prompt": "a", "chosen": }', json.dumps(PAIR)]
+    path = write(tmp_path / "array.json", ("[\n" + ",\n".join(elements) + "\n]").encode())
+    column = elements[1].index("}") + 1
+    assert refusal(path).startswith(f"{path}:3: not JSON (Expecting value, column {column})")
+
+
+def test_one_object_over_many_lines_is_one_row(tmp_path: Path) -> None:
+    whole = {"train": [PAIR]}
+    told = refusal(write(tmp_path / "whole.json", json.dumps(whole, indent=1).encode()))
+    assert "whole.json:1: of no known form; found train" in told
+    assert (
+        len(load_file(write(tmp_path / "one.json", json.dumps(PAIR, indent=1).encode())).rows) == 1
+    )
+
+
+def test_a_number_too_long_for_python_is_told_in_words(tmp_path: Path) -> None:
+    path = write(tmp_path / "long.jsonl", b'{"score": ' + b"9" * 5_000 + b"}")
+    assert refusal(path).startswith(f"{path}:1: JSON with a number too long")
+
+
+@pytest.mark.parametrize("name", ["deep.jsonl", "deep.json"])
+def test_json_nested_too_deep_is_told_in_words(tmp_path: Path, name: str) -> None:
+    deep = b'[{"prompt": ' + b"[" * 100_000 + b"]" * 100_000 + b"}]"
+    path = write(tmp_path / name, deep)
+    assert refusal(path).startswith(f"{path}:1: JSON that is nested too deep")
+
+
+def test_a_raw_nul_byte_between_rows_is_a_bad_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "nul.jsonl", json.dumps(PAIR).encode() + b"\n\0\n")
+    assert refusal(path).startswith(f"{path}:2: not JSON")
+
+
+@pytest.mark.parametrize("name", ["mark.jsonl", "mark.json"])
+def test_a_byte_order_mark_is_no_part_of_the_data(tmp_path: Path, name: str) -> None:
+    rows = json.dumps([HH], indent=1) if name.endswith(".json") else json.dumps(HH)
+    loaded = load_file(write(tmp_path / name, rows.encode("utf-8-sig")))
+    assert loaded.rows == [{"row": 1} | HH | NO_SCORES]
+
+
 @pytest.mark.parametrize("name", ["empty.jsonl", "empty.jsonl.gz", "blank.jsonl", "none.json"])
 def test_a_file_without_rows_is_called_empty(tmp_path: Path, name: str) -> None:
     data = {"blank.jsonl": b"\n \n", "none.json": b"[]"}.get(name, b"")
     assert "empty, no rows" in refusal(write(tmp_path / name, data))
 
 
-@pytest.mark.parametrize(
-    ("rows", "line", "reason"),
-    [
-        ([{"chosen": HH["chosen"]}], 1, "no column `rejected` beside `chosen`"),
-        ([{"rejected": "x"}], 1, "no column `chosen` beside `rejected`"),
-        ([PAIR, {"prompt": "a", "chosen": "b"}], 2, "no column `rejected`; found prompt, chosen"),
-        ([HH, TALK], 2, "no column `chosen`; found conversations"),
-        ([{"question": "a", "answer": "b"}], 1, "of no known form; found question, answer"),
-        ([{"chosen": "a", "rejected": "b"}], 1, "of no known form"),
-    ],
-)
-def test_a_missing_column_is_named_with_what_was_found(
-    tmp_path: Path, rows: list[object], line: int, reason: str
-) -> None:
-    path = write(tmp_path / "columns.jsonl", rows)
+def test_a_row_of_10_mb_is_read_or_told_quickly_and_in_short(tmp_path: Path) -> None:
+    long = "x" * 10_000_000
+    begun = time.perf_counter()
+    assert load_file(write(tmp_path / "good.jsonl", [PAIR | {"chosen": long}])).faults == []
+    (fault,) = load_file(write(tmp_path / "nul.jsonl", [PAIR | {"chosen": long + "\0"}])).faults
+    assert fault["reason"] == f"`chosen` holds a NUL byte at character {len(long) + 1:,}"
+    told = refusal(write(tmp_path / "cut.jsonl", json.dumps(PAIR | {"chosen": long}).encode()[:-1]))
+    assert len(fault["text"]) < 100 and len(told) < 500
+    assert time.perf_counter() - begun < 5
+
+
+@pytest.mark.parametrize("name", ["wide.jsonl", "wide.parquet"])
+def test_10000_columns_are_told_by_the_first_and_their_number(tmp_path: Path, name: str) -> None:
+    row = {f"column_{n}": "a" for n in range(10_000)}
+    path, known = tmp_path / name, tmp_path / f"known_{name}"
+    for where, content in ((path, row), (known, row | PAIR)):
+        if name.endswith(".parquet"):
+            pq.write_table(pa.Table.from_pylist([content]), where)
+        else:
+            write(where, [content])
     told = refusal(path)
-    assert told.startswith(f"{path}:{line}: ") and reason in told
-
-
-@pytest.mark.parametrize(
-    ("row", "reason"),
-    [
-        (HH | {"rejected": 5}, "`rejected` is a number, not text: 5"),
-        (HH | {"chosen": True}, "`chosen` is a boolean, not text: True"),
-        (PAIR | {"prompt": True}, "`prompt` is a boolean, not a list"),
-        (PAIR | {"chosen": None}, "`chosen` is null, not a list"),
-        (PAIR | {"chosen": [{"role": "assistant", "content": True}]}, "`chosen.content` is a bool"),
-        (PAIR | {"chosen": [{"role": "assistant"}]}, "a turn of `chosen` is not {role, content}"),
-        (PAIR | {"prompt": ["Hi"]}, "a turn of `prompt` is not {role, content}"),
-        ({"conversations": "Hi"}, "`conversations` is text, not a list of {from, value}"),
-        ({"conversations": [{"from": "human", "value": None}]}, "`conversations.value` is null"),
-    ],
-)
-def test_a_value_of_the_wrong_type_is_named_with_its_kind(
-    tmp_path: Path, row: dict[str, object], reason: str
-) -> None:
-    good = HH if set(row) == set(HH) else PAIR if "prompt" in row else TALK
-    path = write(tmp_path / "types.jsonl", [good, row])
-    told = refusal(path)
-    assert told.startswith(f"{path}:2: ") and reason in told
-
-
-@pytest.mark.parametrize("role", ["bot", "Human", "", None, 3, ["human"], {"a": 1}])
-def test_an_unknown_role_is_told_with_the_known_ones(tmp_path: Path, role: object) -> None:
-    path = write(tmp_path / "roles.jsonl", [TALK, {"conversations": [{"from": role, "value": ""}]}])
-    told = refusal(path)
-    assert told.startswith(f"{path}:2: unknown role {role!r}") and "human, user, gpt" in told
-
-
-def test_half_of_a_surrogate_pair_is_refused_before_it_breaks_a_later_stage(tmp_path: Path) -> None:
-    line = b'{"prompt": "a", "chosen": "cut \\ud83d", "rejected": "b"}'
-    path = write(tmp_path / "surrogate.jsonl", json.dumps(PAIR).encode() + b"\n" + line)
-    assert refusal(path).startswith(f"{path}:2: ")
+    assert "of no known form; found column_0, column_1" in told and "and 9,992 more" in told
+    assert len(told) < 1_000
+    assert len(load_file(known).rows) == 1
 
 
 def test_a_parquet_file_that_is_none_is_refused(tmp_path: Path) -> None:
     assert "not a readable parquet file" in refusal(write(tmp_path / "rows.parquet", b"PAR1 no"))
 
 
-def test_a_long_value_is_shown_in_short() -> None:
-    with pytest.raises(InputError) as refused:
-        checked([(1, "x" * 10_000)], "rows")
-    assert len(str(refused.value)) < 400
+def test_a_parquet_file_without_rows_is_called_empty(tmp_path: Path) -> None:
+    path = tmp_path / "none.parquet"
+    pq.write_table(pa.Table.from_pylist([HH]).slice(0, 0), path)
+    assert "empty, no rows" in refusal(path)
+
+
+def test_a_parquet_text_that_is_not_utf_8_is_refused_in_words(tmp_path: Path) -> None:
+    buffers = [None, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe")]
+    texts = pa.Array.from_buffers(pa.string(), 1, buffers)
+    path = tmp_path / "bytes.parquet"
+    pq.write_table(pa.table({"prompt": texts, "chosen": texts, "rejected": texts}), path)
+    assert "0xff" in refusal(path)
+
+
+def test_a_parquet_column_of_another_type_is_a_fault_of_every_row(tmp_path: Path) -> None:
+    path = tmp_path / "numbers.parquet"
+    pq.write_table(pa.Table.from_pylist([PAIR | {"chosen": 1}, PAIR | {"chosen": None}]), path)
+    loaded = load_file(path)
+    assert [(one["row"], one["reason"]) for one in loaded.faults] == [
+        (1, "`chosen` is a number, not text: 1"),
+        (2, "`chosen` is null"),
+    ]
+
+
+def test_raw_rows_keep_every_column(tmp_path: Path) -> None:
+    given, path = [PAIR | {"tag": n} for n in range(2)], tmp_path / "raw.parquet"
+    pq.write_table(pa.Table.from_pylist(given), path)
+    assert (
+        raw_rows(path) == raw_rows(write(tmp_path / "raw.jsonl", given)) == [*enumerate(given, 1)]
+    )
+
+
+@pytest.mark.parametrize("indent", [None, 1, 4])
+def test_the_line_of_a_row_in_an_array_is_where_its_element_begins(
+    tmp_path: Path, indent: int | None
+) -> None:
+    rows = [PAIR | {"prompt": f"number {n}\n[{{"} for n in range(1, 8)]
+    text = "\n\n" + json.dumps(rows, indent=indent)
+    path = write(tmp_path / "array.json", text.encode())
+    prompts = {n: text.index(f"number {n}") for n in (2, 7)}
+    begins = {n: text.rindex("{", 0, text.rindex('"prompt"', 0, at)) for n, at in prompts.items()}
+    expected = {n: 1 + text.count("\n", 0, at) for n, at in begins.items()}
+    assert line_of(path, [7, 2, 7]) == expected
+
+
+def test_the_line_of_a_row_in_a_jsonl_file_is_its_number_and_parquet_has_none(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.Table.from_pylist([PAIR]), path)
+    assert line_of(path, [1]) == {}
+    assert line_of(write(tmp_path / "rows.jsonl", [PAIR, PAIR]), [2]) == {2: 2}
 
 
 def test_a_name_with_a_slash_is_a_repository_unless_a_file_says_otherwise(tmp_path: Path) -> None:
     assert not is_file("Anthropic/hh-rlhf")
     assert is_file("data/missing.jsonl") and is_file("./folder") and is_file("~/rows")
     assert is_file(str(tmp_path))
-
-
-@pytest.mark.parametrize(
-    ("name", "form", "count"),
-    [
-        ("identity-sharegpt.json", "conversations", 937),
-        ("chat-sharegpt.json", "conversations", 500),
-        ("hh-helpful-base-test.jsonl.gz", "hh", 2354),
-        ("ultrafeedback-sample.jsonl", "pairs", 200),
-    ],
-)
-def test_files_published_by_others_load_whole(
-    real_data: Path, name: str, form: str, count: int
-) -> None:
-    found, rows = load_file(real_data / name)
-    assert (found, len(rows)) == (form, count)
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["identity-alpaca.json", "instruction-preference.json", "identity-multiturn.jsonl"],
-)
-def test_files_of_another_form_are_refused_at_their_first_row(real_data: Path, name: str) -> None:
-    assert refusal(real_data / name).startswith(f"{real_data / name}:1: ")

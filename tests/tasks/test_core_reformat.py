@@ -98,8 +98,8 @@ def test_real_transcripts_are_set_aside_as_a_plain_count_finds_them(
         else "other"
         for chosen, rejected in ends
     )
-    form, rows = load_file(real_data / name)
-    _, aside = reformat(form, rows, "")
+    loaded = load_file(real_data / name)
+    _, aside = reformat(loaded.form, loaded.rows, "")
     reasons = Counter(row["reason"] for row in aside)
     named = (PROMPTS_DIFFER, "empty chosen answer", "chosen and rejected are the same")
     assert [counted[reason] for reason in named] == [differ, empty_chosen, same]
@@ -114,12 +114,17 @@ def test_real_transcripts_are_set_aside_as_a_plain_count_finds_them(
         "identity-sharegpt.json",
         "chat-sharegpt.json",
         "ultrafeedback-sample.jsonl",
+        "dpo-en-demo.json",
+        "identity-alpaca.json",
+        "identity-multiturn.jsonl",
+        "instruction-preference.json",
+        "self-cognition.jsonl",
     ],
 )
 def test_every_source_row_is_used_or_set_aside_and_none_is_both(real_data: Path, name: str) -> None:
-    form, rows = load_file(real_data / name)
-    kept, aside = reformat(form, rows, "You are a helpful assistant.")
-    assert sorted(row["row"] for row in kept + aside) == [row["row"] for row in rows]
+    loaded = load_file(real_data / name)
+    kept, aside = reformat(loaded.form, loaded.rows, "You are a helpful assistant.")
+    assert sorted(row["row"] for row in kept + aside) == [row["row"] for row in loaded.rows]
     assert kept and all(row["reason"] for row in aside)
 
 
