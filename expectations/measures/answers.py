@@ -1,37 +1,76 @@
 """Is there an answer on both sides, and are there two?
 
-in   frame of pairs (expectations/measures/pairs.py)
-out  findings "answers_not_empty" and "chosen_differs"
+in   Pairs
+out  findings "P1", an answer that is missing, and "P2", two answers that are one
 """
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import polars as pl
+from pydantic import Field
 
-from expectations.measures.finding import Finding
-from expectations.measures.pairs import contents, count_rows, text
+from expectations.measures.measure import RowMeasure
+from expectations.measures.pairs import contents
 
 
-def answers_not_empty(frame: pl.DataFrame) -> Finding:
-    broken = []
-    for side in ("chosen", "rejected"):
-        blank = pl.element().str.strip_chars() == ""
-        empty = contents(side).list.eval(blank).list.any() | (contents(side).list.len() == 0)
-        broken.append(pl.when(empty).then(pl.lit(f"{side} is empty")))
-    return count_rows(
-        frame,
-        pl.coalesce(broken),
-        check="answers_not_empty",
-        promise="Every chosen and every rejected answer says something.",
-        remedy="Drop these rows: an empty answer teaches the model when to be silent.",
+class Answers(RowMeasure):
+    check: ClassVar[str] = "P1"
+    title: ClassVar[str] = "missing text"
+    one_sided: ClassVar[bool] = True
+
+    two_sided: bool = Field(
+        True, description="False for conversations, of which none has a rejected answer"
     )
 
+    @property
+    def promise(self) -> str:
+        return "Every prompt and every answer is text and says something."
 
-def chosen_differs(frame: pl.DataFrame) -> Finding:
-    chosen, rejected = (text(side).str.strip_chars() for side in ("chosen", "rejected"))
-    return count_rows(
-        frame,
-        pl.when(chosen == rejected).then(pl.lit("chosen equals rejected")),
-        check="chosen_differs",
-        promise="The chosen answer differs from the rejected one by more than outer white space.",
-        remedy="Drop these rows: two equal answers express no preference and their DPO loss is "
-        "ln 2 whatever the model learns.",
+    @property
+    def remedy(self) -> str:
+        return "Drop these rows: an empty answer teaches the model when to be silent."
+
+    def whys(self) -> Mapping[str, pl.Expr]:
+        broken = {}
+        for side in ("prompt", "chosen", "rejected") if self.two_sided else ("prompt", "chosen"):
+            blank = pl.element().str.strip_chars() == ""
+            empty = contents(side).list.eval(blank).list.any() | (pl.col(side).list.len() == 0)
+            # Of a row with faults the parser has said already what it could not read.
+            missing = pl.col(side).is_null() & pl.col("good")
+            broken[side] = (
+                pl.when(missing)
+                .then(pl.lit(f"{side} is missing"))
+                .when(empty)
+                .then(pl.lit(f"{side} is empty"))
+            )
+        return broken
+
+
+class TwoAnswers(RowMeasure):
+    check: ClassVar[str] = "P2"
+    title: ClassVar[str] = "equal answers"
+
+    max_share: float = Field(
+        0.02,
+        ge=0,
+        le=1,
+        description="Above it the set is broken: published sets hold up to 1.2 % equal answers",
     )
+
+    @property
+    def promise(self) -> str:
+        return "The chosen answer differs from the rejected one by more than outer white space."
+
+    @property
+    def remedy(self) -> str:
+        return (
+            "Drop these rows: two equal answers express no preference and their DPO loss is "
+            "ln 2 whatever the model learns."
+        )
+
+    def whys(self) -> Mapping[str, pl.Expr]:
+        chosen, rejected = (
+            pl.col(f"{side}_text").str.strip_chars() for side in ("chosen", "rejected")
+        )
+        return {"": pl.when(chosen == rejected).then(pl.lit("chosen equals rejected"))}

@@ -1,6 +1,6 @@
 """A renamed identity: the two answers differ in the names and in nothing else.
 
-in   frame of pairs (expectations/measures/pairs.py) and slots, what each side calls one thing:
+in   Pairs and slots, what each side calls one thing:
      {"name": "model", "chosen": ["Aria"], "rejected": ["Deep Qwen", "Qwen"]}
 out  `mask` and `masked`: a text with every name replaced by its slot; finding "I1"
 
@@ -8,16 +8,21 @@ Names are masked longest first over all slots ("Qwen" is inside "Deep Qwen"). A 
 at a word boundary ("Ann" is not in "planning"); other scripts write no spaces, so theirs need none.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, TypedDict
+from typing import ClassVar, Literal
 
 import polars as pl
+from pydantic import Field, field_validator
+from typing_extensions import TypedDict  # typing's own only from Python 3.12 on
 
-from expectations.measures.finding import Finding
-from expectations.measures.pairs import count_rows, no_pairs, text
+from expectations.measures.finding import Finding, Number
+from expectations.measures.measure import RowMeasure
+from expectations.measures.pairs import Pairs
 
 Side = Literal["chosen", "rejected"]
+SIDES: tuple[Side, Side] = ("chosen", "rejected")
 
 # While names are being replaced a slot is one character of the private use area: no name can match
 # inside a slot that is already masked, not even a slot called "author" beside a name "author".
@@ -75,51 +80,78 @@ def readable(text: pl.Expr, slots: Sequence[Slot]) -> pl.Expr:
     return text
 
 
-def identity_slots(frame: pl.DataFrame, *, slots: Sequence[Slot]) -> Finding:
-    slots = checked(slots)
-    promise = (
-        "The two answers of a pair differ in the names of the slots "
-        f"{', '.join(slot['name'] for slot in slots)} and in nothing else; no old name is left in "
-        "a chosen answer, no new one in a rejected answer."
-    )
-    threshold = "0 rows, and every slot used by a row"
-    if frame.is_empty():
-        return no_pairs("I1", promise, "critical", threshold)
-    frame = frame.with_columns(
-        masked(text("chosen"), slots, "chosen").alias("new"),
-        masked(text("rejected"), slots, "rejected").alias("old"),
-    )
-    stale = [slot["name"] for mark, slot in _marks(slots) if not _used(frame, mark)]
-    old_name = _left_over(pl.col("new"), slots, "rejected")
-    new_name = _left_over(pl.col("old"), slots, "chosen")
-    why = (
-        pl.when(old_name.is_not_null())
-        .then(pl.format("old name {} left in chosen", old_name))
-        .when(new_name.is_not_null())
-        .then(pl.format("new name {} in rejected", new_name))
-        .when(pl.col("new") != pl.col("old"))
-        .then(pl.lit("the answers differ outside the slots"))
-    )
-    found = count_rows(
-        frame,
-        why,
-        check="I1",
-        promise=promise,
-        threshold=threshold,
-        remedy="Mend the rename in these rows, or drop them; add a spelling that the slot lacks. "
-        "A stale slot names something that no pair says on both sides: correct or remove it.",
-        also={"slots": len(slots), "stale_slots": ", ".join(stale)},
-    )
-    return replace(found, passed=found.passed and not stale)
+class IdentitySlots(RowMeasure):
+    check: ClassVar[str] = "I1"
+    title: ClassVar[str] = "identity slots"
+
+    slots: list[Slot] = Field(description="What each side calls one thing; nothing else may differ")
+
+    @field_validator("slots")
+    @classmethod
+    def _mean_something(cls, slots: list[Slot]) -> list[Slot]:
+        return checked(slots)
+
+    @property
+    def promise(self) -> str:
+        return (
+            "The two answers of a pair differ in the names of the slots "
+            f"{', '.join(slot['name'] for slot in self.slots)} and in nothing else; no old name is "
+            "left in a chosen answer, no new one in a rejected answer."
+        )
+
+    @property
+    def threshold(self) -> str:
+        return "0 rows, and every slot used by a row"
+
+    @property
+    def remedy(self) -> str:
+        return (
+            "Mend the rename in these rows, or drop them; add a spelling that the slot lacks. "
+            "A stale slot names something that no pair says on both sides: correct or remove it."
+        )
+
+    def whys(self) -> Mapping[str, pl.Expr]:
+        new = masked(pl.col("chosen_text"), self.slots, "chosen")
+        old = masked(pl.col("rejected_text"), self.slots, "rejected")
+        old_name = name_left(new, self.slots, "rejected")
+        new_name = name_left(old, self.slots, "chosen")
+        why = (
+            pl.when(old_name.is_not_null())
+            .then(pl.format("old name {} left in chosen", old_name))
+            .when(new_name.is_not_null())
+            .then(pl.format("new name {} in rejected", new_name))
+            .when(new != old)
+            .then(pl.lit("the answers differ outside the slots"))
+        )
+        return {"": pl.when("good").then(why)}
+
+    def judge(self, pairs: Pairs) -> Finding:
+        found = super().judge(pairs)
+        if pairs.height == 0:
+            return found
+        used = {
+            str(number): pl.all_horizontal(
+                masked(pl.col(f"{side}_text"), self.slots, side).str.contains(mark, literal=True)
+                for side in SIDES
+            ).any()
+            for number, (mark, _) in enumerate(_marks(self.slots))
+        }
+        seen = pairs.select(used)
+        stale = [slot["name"] for n, slot in enumerate(self.slots) if not seen[str(n)].any()]
+        also: dict[str, Number] = {"slots": len(self.slots), "stale_slots": ", ".join(stale)}
+        number = found.number + (f", stale: {', '.join(stale)}" if stale else "")
+        severity = self.severity if stale else found.severity
+        return replace(
+            found,
+            passed=found.passed and not stale,
+            number=number,
+            severity=severity,
+            observed=found.observed | also,
+        )
 
 
 def _marks(slots: Sequence[Slot]) -> list[tuple[str, Slot]]:
     return [(chr(FIRST_MARK + index), slot) for index, slot in enumerate(slots)]
-
-
-def _used(frame: pl.DataFrame, mark: str) -> bool:
-    on_both = pl.all_horizontal(pl.col("new", "old").str.contains(mark, literal=True))
-    return bool(frame.select(on_both.any()).item())
 
 
 def _pattern(name: str) -> str:
@@ -129,17 +161,27 @@ def _pattern(name: str) -> str:
     return start + pl.escape_regex(name) + end
 
 
-def _left_over(masked_text: pl.Expr, slots: Sequence[Slot], side: Side) -> pl.Expr:
+def name_left(masked_text: pl.Expr, slots: Sequence[Slot], side: Side) -> pl.Expr:
     """The first name of `side` still in a text, or null. Any case, and digits may follow:
-    "qwen.ai" and "Qwen2.5" still say Qwen.
+    "qwen.ai", "Qwen2.5" and "QwenChat" still say Qwen.
 
     Masking is strict and this is lax, since one must not change other words and the other must
     not miss a name.
     """
     patterns = []
-    for name in sorted((name for slot in slots for name in slot[side]), key=len, reverse=True):
+    names = sorted((name for slot in slots for name in slot[side]), key=len, reverse=True)
+    for name in names:
         start = r"(?:^|[^A-Za-z])" if name[0].isascii() and name[0].isalpha() else ""
         end = r"(?:$|[^A-Za-z])" if name[-1].isascii() and name[-1].isalpha() else ""
-        patterns.append(start + pl.escape_regex(name) + end)
+        escaped = pl.escape_regex(name)
+        patterns.append(start + escaped + end)
+        # Inside a word where capitals tell the parts: "QwenChat", "myQwen"; not "Ann" in "Annex".
+        before, after = re.match("[A-Z]", name), re.search("[a-z]$", name)
+        if after:
+            patterns.append(f"{start}(?-i:{escaped}[A-Z])")
+        if before:
+            patterns.append(f"(?-i:[a-z]{escaped}){end}")
+        if before and after:
+            patterns.append(f"(?-i:[a-z]{escaped}[A-Z])")
     found = masked_text.str.extract("(?i)" + "|".join(patterns), 0)
-    return found.str.replace_all(r"^[^\p{L}\p{N}]|[^\p{L}\p{N}]$", "")  # the boundary itself
+    return found.str.extract(f"(?i)({'|'.join(pl.escape_regex(name) for name in names)})")

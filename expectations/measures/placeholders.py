@@ -1,15 +1,17 @@
 """Is a template's blank still unfilled?
 
-in   frame of pairs (expectations/measures/pairs.py)
+in   Pairs
 out  finding "no_placeholder_left". Identity sets ship with such blanks: {{name}}, {{author}} in
      https://github.com/hiyouga/LLaMA-Factory and {{NAME}}, {{AUTHOR}} in
      https://github.com/modelscope/ms-swift
 """
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import polars as pl
 
-from expectations.measures.finding import Finding
-from expectations.measures.pairs import count_rows, text
+from expectations.measures.measure import RowMeasure
 
 # Double braces around one name of two letters or more: `{{ . }}` is a Go template that somebody
 # asked about, `{{n}}` is LaTeX. Angle brackets only around the blanks that identity sets use:
@@ -21,16 +23,28 @@ PLACEHOLDER = (
 )
 
 
-def no_placeholder_left(frame: pl.DataFrame) -> Finding:
-    broken = []
-    for side in ("prompt", "chosen", "rejected"):
-        found = text(side).str.extract(f"({PLACEHOLDER})")
-        broken.append(pl.when(found.is_not_null()).then(pl.format(f"{{}} in {side}", found)))
-    return count_rows(
-        frame,
-        pl.coalesce(broken),
-        check="no_placeholder_left",
-        promise="No template placeholder such as {{name}} or <AUTHOR> is left in any message.",
-        remedy="Fill the placeholder in the reformat step, or drop the row: the model would learn "
-        "to say the placeholder.",
-    )
+class Placeholders(RowMeasure):
+    check: ClassVar[str] = "no_placeholder_left"
+    title: ClassVar[str] = "unfilled placeholders"
+    one_sided: ClassVar[bool] = True
+
+    @property
+    def promise(self) -> str:
+        return "No template placeholder such as {{name}} or <AUTHOR> is left in any message."
+
+    @property
+    def remedy(self) -> str:
+        return (
+            "Fill the placeholder in the reformat step, or drop the row: the model would learn "
+            "to say the placeholder."
+        )
+
+    def whys(self) -> Mapping[str, pl.Expr]:
+        found = {
+            side: pl.col(f"{side}_text").str.extract(f"({PLACEHOLDER})")
+            for side in ("prompt", "chosen", "rejected")
+        }
+        return {
+            side: pl.when(blank.is_not_null()).then(pl.format(f"{{}} in {side}", blank))
+            for side, blank in found.items()
+        }

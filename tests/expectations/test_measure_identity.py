@@ -3,8 +3,9 @@
 import pytest
 from pair_makers import frame_of
 
-from expectations.measures.identity import identity_slots, mask
-from expectations.measures.shortcuts import near_perfect_feature, one_sided_feature
+from expectations.measures.identity import IdentitySlots, mask
+from expectations.measures.pairs import Pairs
+from expectations.measures.shortcuts import NearPerfect, OneSided
 
 SLOTS = [
     {"name": "model", "chosen": ["Aria"], "rejected": ["Qwen", "Deep Qwen", "通义千问"]},
@@ -26,6 +27,10 @@ def renamed(count=40):
         )
         for n in range(count)
     ]
+
+
+def i1(frame, slots=SLOTS):
+    return IdentitySlots(slots=slots).judge(Pairs(frame))
 
 
 def with_fault(chosen=None, rejected=None):
@@ -59,10 +64,10 @@ def test_a_name_is_not_masked_again_inside_a_slot_of_that_name():
 
 def test_a_complete_rename_passes_with_its_stylistic_checks():
     frame = frame_of(renamed(200))
-    assert identity_slots(frame, slots=SLOTS).passed
-    assert one_sided_feature(frame, slots=SLOTS).passed
-    assert near_perfect_feature(frame, slots=SLOTS).passed
-    assert not near_perfect_feature(frame).passed  # unmasked, the names are all that differs
+    assert i1(frame).passed
+    assert OneSided(slots=SLOTS).judge(Pairs(frame)).passed
+    assert NearPerfect(slots=SLOTS).judge(Pairs(frame)).passed
+    assert not NearPerfect().judge(Pairs(frame)).passed  # unmasked, the names are all that differs
 
 
 @pytest.mark.parametrize(
@@ -93,12 +98,19 @@ def test_a_complete_rename_passes_with_its_stylistic_checks():
                 "chosen": said(7, "Aria", "Studio Nord") + " Qwen2.5 it is.",
                 "rejected": said(7, "Qwen", "Alibaba Cloud") + " Qwen2.5 it is.",
             },
-            "old name Qwen2 left in chosen",
+            "old name Qwen left in chosen",
+        ),
+        (
+            {
+                "chosen": said(7, "Aria", "Studio Nord") + " Try myQwenChat.",
+                "rejected": said(7, "Qwen", "Alibaba Cloud") + " Try myQwenChat.",
+            },
+            "old name Qwen left in chosen",
         ),
     ],
 )
 def test_an_incomplete_rename_is_caught_in_its_row(fault, why):
-    finding = identity_slots(with_fault(**fault), slots=SLOTS)
+    finding = i1(with_fault(**fault))
     assert not finding.passed
     assert finding.observed["rows"] == 1
     [example] = finding.examples
@@ -107,7 +119,7 @@ def test_an_incomplete_rename_is_caught_in_its_row(fault, why):
 
 def test_a_slot_that_no_row_uses_is_a_failure_that_names_it():
     stale = {"name": "city", "chosen": ["Bergen"], "rejected": ["Hangzhou"]}
-    finding = identity_slots(frame_of(renamed()), slots=[*SLOTS, stale])
+    finding = i1(frame_of(renamed()), [*SLOTS, stale])
     assert not finding.passed
     assert (finding.observed["rows"], finding.observed["stale_slots"]) == (0, "city")
 
@@ -123,4 +135,4 @@ def test_a_slot_that_no_row_uses_is_a_failure_that_names_it():
 )
 def test_slots_that_cannot_mean_anything_are_refused(slots, reason):
     with pytest.raises(ValueError, match=reason):
-        identity_slots(frame_of(renamed()), slots=slots)
+        i1(frame_of(renamed()), slots)

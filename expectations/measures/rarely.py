@@ -1,0 +1,24 @@
+"""A dear expression, evaluated for the few rows that a cheap one points at.
+
+in   a cheap expression, true or false; a dear one over the columns named; text or null
+out  one expression, null where the cheap one is not true
+"""
+
+from functools import partial
+
+import polars as pl
+
+
+def where(some: pl.Expr, then: pl.Expr, *columns: str) -> pl.Expr:
+    """`pl.when(some).then(then)` evaluates `then` for every row; this does not."""
+    rows = pl.struct(*columns, some.alias("some"))
+    return rows.map_batches(partial(_evaluate, then), return_dtype=pl.String)
+
+
+def _evaluate(then: pl.Expr, rows: pl.Series) -> pl.Series:
+    frame = rows.struct.unnest()
+    some = frame.filter("some")
+    if some.is_empty():
+        return pl.repeat(None, len(rows), dtype=pl.String, eager=True)
+    place = pl.when("some").then(pl.col("some").cum_sum() - 1)
+    return some.select(then.cast(pl.String)).to_series().gather(frame.select(place).to_series())

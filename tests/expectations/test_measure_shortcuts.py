@@ -1,0 +1,397 @@
+"""S1 to S4: planted markers are named, natural pairs pass, and so do real sets.
+
+This file is long because all four ask about the same counts, which a recount in plain Python must
+equal.
+"""
+
+import json
+import math
+import random
+from collections import Counter
+from fractions import Fraction
+
+import polars as pl
+import pytest
+from pair_makers import frame_of, hh_frame, natural_pairs
+
+from expectations.measures.features import features
+from expectations.measures.pairs import Pairs
+from expectations.measures.shortcuts import Frequent, NearPerfect, OneSided, Weak
+from expectations.measures.sign_test import sign_test
+from expectations.measures.votes import names, votes
+
+ALL = (OneSided(), NearPerfect(), Frequent(), Weak())
+
+
+def one_sided_feature(frame, **fields):
+    return OneSided(**fields).judge(Pairs(frame))
+
+
+def near_perfect_feature(frame):
+    return NearPerfect().judge(Pairs(frame))
+
+
+def counted(frame):
+    """Every feature tested, by name."""
+    pairs = Pairs(frame)
+    tested = votes(pairs).features
+    return tested.with_columns(feature=pl.Series(names(pairs, (), tested), dtype=pl.String))
+
+
+def feature(frame, name):
+    return counted(frame).row(by_predicate=pl.col("feature") == name, named=True)
+
+
+def named(finding):
+    return [finding.observed["feature"], *str(finding.observed["more_features"]).split(", ")]
+
+
+def planted(count, share, change, seed=0):
+    """`change` applied to the chosen answer of every pair whose number says so."""
+    every = round(1 / share)
+    return frame_of(
+        (p, change(c) if number % every == 0 else c, r)
+        for number, (p, c, r) in enumerate(natural_pairs(count, seed))
+    )
+
+
+def test_the_sign_test_is_exact():
+    for b, c in [(0, 10), (3, 9), (5, 5), (40, 60), (1, 0)]:
+        n, fewer = b + c, min(b, c)
+        tail = sum(math.comb(n, k) for k in range(fewer + 1))
+        expected = min(1.0, float(2 * Fraction(tail, 2**n)))
+        assert sign_test(b, c) == pytest.approx(expected, rel=1e-9)
+        assert sign_test(c, b) == sign_test(b, c)
+
+
+def test_the_sign_test_is_exact_at_ten_thousand_votes():
+    heads = tail = 1  # comb(n, k) by its recurrence, in whole numbers
+    for k in range(4_900):
+        heads = heads * (10_000 - k) // (k + 1)
+        tail += heads
+    assert sign_test(4_900, 5_100) == pytest.approx(float(Fraction(2 * tail, 2**10_000)), rel=1e-8)
+
+
+def test_a_text_gives_words_han_characters_whole_chat_tokens_and_its_shape():
+    text = "Sure! Qwen 你好 <|im_end|>\n\n- it's **BIG** \U0001f600 "
+    found = set(pl.select(features(pl.lit(text))).item())
+    words = {feature for feature in found if not feature.startswith("\t")}
+    assert words == {"sure", "qwen", "你", "好", "<|im_end|>", "it's", "big"}
+    assert {feature for feature in found if feature.startswith("\t")} == {
+        "\tfirst word\tsure",
+        "\tfirst two words\tsure qwen",
+        "\tlast character\tother",
+        *(
+            f"\tshape\t{shape}"
+            for shape in (
+                "trailing white space",
+                "bullet",
+                "bold",
+                "emoji",
+                "blank line",
+                "newline",
+                "capitals",
+                "non-ASCII",
+            )
+        ),
+    }
+
+
+def test_a_marker_word_in_a_tenth_of_a_thousand_pairs_is_named_with_its_numbers():
+    finding = one_sided_feature(planted(1_000, 0.1, lambda answer: f"{answer} Certainly."))
+    assert not finding.passed
+    observed = finding.observed
+    assert (observed["feature"], observed["kind"]) == ("certainly", "word")
+    assert (observed["prompts_only_in_chosen"], observed["prompts_only_in_rejected"]) == (100, 0)
+    assert observed["purity"] == 1.0
+    assert observed["coverage"] == 0.1
+    # Holm multiplies the smallest p by the number of features tested
+    tested = observed["features_tested"]
+    assert observed["p"] == pytest.approx(tested * 2 * 0.5**100, rel=1e-9)
+    assert 0.25 <= observed["excess"] <= 0.6
+    detectable = max(10, math.ceil(math.log2(2 * tested / 0.005))) / 1_000
+    assert observed["smallest_detectable_share"] == detectable
+    assert [example["row"] for example in finding.examples] == [0, 10, 20]
+    assert all("certainly" in str(example["why"]) for example in finding.examples)
+    assert all("Certainly" in str(example["chosen"]) for example in finding.examples)
+
+
+@pytest.mark.parametrize(
+    ("change", "feature"),
+    [
+        (lambda answer: answer + " ", "shape: trailing white space"),
+        (lambda answer: answer + " \U0001f600", "shape: emoji"),
+        (lambda answer: "**Note** " + answer, "shape: bold"),
+        (lambda answer: answer.lower(), "shape: lower-case start"),
+    ],
+)
+def test_a_habit_of_layout_in_a_tenth_of_the_chosen_answers_is_named(change, feature):
+    finding = one_sided_feature(planted(1_000, 0.1, change))
+    kind, _, name = feature.partition(": ")
+    worst = (finding.observed["kind"], finding.observed["feature"])
+    assert not finding.passed
+    assert worst == (kind, name) or feature in named(finding)
+
+
+def test_an_example_shows_the_trailing_space_that_it_is_about():
+    finding = one_sided_feature(planted(1_000, 0.1, lambda answer: answer + " "))
+    assert finding.observed["feature"] == "trailing white space"
+    assert all(str(example["chosen"]).endswith(" ") for example in finding.examples)
+
+
+def test_an_example_shows_the_part_of_a_long_answer_that_holds_the_word():
+    pairs = [(f"question {n}", "so " * 99 + "Zebra " + "so " * 99, "so " * 200) for n in range(40)]
+    finding = one_sided_feature(frame_of(pairs))
+    assert finding.observed["feature"] == "zebra"
+    assert all("Zebra" in str(example["chosen"]) for example in finding.examples)
+    assert all(len(str(example["chosen"])) <= 120 for example in finding.examples)
+
+
+def test_a_word_that_only_rides_on_length_is_no_finding_of_s1():
+    # The longer answer is always chosen, and "zebra" stands at the end of much longer ones.
+    source = random.Random(1)
+    pairs = []
+    for number in range(1_000):
+        short, long = sorted(source.sample(range(1, 60), k=2))
+        end = "zebra" if long - short > 30 else ""
+        pairs.append((f"question {number}", "go " * long + end, "go " * short))
+    frame = frame_of(pairs)
+    zebra = feature(frame, "zebra")
+    assert zebra["purity"] == 1.0 and zebra["coverage"] > 0.1 and zebra["p"] < 0.01
+    assert zebra["excess"] == pytest.approx(0)
+    assert one_sided_feature(frame).passed
+
+
+def test_s2_finds_what_hides_behind_length():
+    frame = frame_of([(f"question {n}", "yes indeed", "no") for n in range(100)])
+    assert one_sided_feature(frame).passed  # all of it is explained by length
+    finding = near_perfect_feature(frame)
+    assert not finding.passed
+    assert {"yes", "indeed", "no"} <= set(named(finding))
+
+
+def test_clean_pairs_with_tossed_sides_pass_both():
+    source = random.Random(7)
+    pairs = []
+    for prompt, one, _ in natural_pairs(1_000):
+        marked = one + " Certainly, here you are.\n- a list\n"
+        pairs.append((prompt, *source.sample([one, marked], k=2)))
+    frame = frame_of(pairs)
+    assert one_sided_feature(frame).passed
+    assert near_perfect_feature(frame).passed
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_natural_pairs_pass_both(seed):
+    frame = frame_of(natural_pairs(1_000, seed))
+    assert one_sided_feature(frame).passed
+    assert near_perfect_feature(frame).passed
+
+
+def test_a_prompt_repeated_over_many_models_votes_once():
+    once = [(f"question {n}", f"answer {n} good", f"reply {n} fine") for n in range(12)]
+    many = [("the same question", f"answer {n} good", f"reply {n} fine") for n in range(50)]
+    good = feature(frame_of(once + many), "good")
+    assert (good["b"], good["c"]) == (13, 0)
+    assert good["discordant"] == 62 and good["coverage"] == 1.0
+
+
+def test_pairs_of_one_prompt_that_disagree_give_the_vote_of_their_majority():
+    split = [("asked", "good", "bad"), ("asked", "good", "bad"), ("asked", "bad", "good")]
+    tied = [("tied", "good", "bad"), ("tied", "bad", "good")]
+    rest = [(f"question {n}", "good", "bad") for n in range(10)]
+    good = feature(frame_of(split + tied + rest), "good")
+    assert (good["b"], good["c"]) == (11, 0)
+
+
+def test_counts_of_one_frame_are_not_taken_for_those_of_another():
+    marked = planted(200, 0.5, lambda answer: answer + " Certainly.")
+    clean = frame_of(natural_pairs(200))
+    slots = [{"name": "marker", "chosen": ["Certainly."], "rejected": ["Never."]}]
+    assert not one_sided_feature(marked).passed
+    assert one_sided_feature(clean).passed
+    assert one_sided_feature(marked, slots=slots).observed["features_tested"] > 0
+    assert "certainly" not in str(one_sided_feature(marked, slots=slots).observed)
+    assert not one_sided_feature(marked).passed
+
+
+def test_votes_are_the_same_in_one_chunk_in_many_and_from_a_file(monkeypatch, tmp_path):
+    again = [("repeated", c, r) for _, c, r in natural_pairs(60, seed=5)]
+    pairs = [*again[:30], *natural_pairs(300), *again[30:]]
+    frame = frame_of(pairs)
+    frame.write_parquet(tmp_path / "pairs.parquet")
+    whole = counted(frame).sort("feature").drop("E", "excess", "accuracy")
+    monkeypatch.setattr("expectations.measures.pairs.CHUNK", 37)
+    for source in (frame, pl.scan_parquet(tmp_path / "pairs.parquet")):
+        assert counted(source).sort("feature").drop("E", "excess", "accuracy").equals(whole)
+
+
+def test_prompts_repeated_far_apart_vote_once_however_many_may_wait(monkeypatch):
+    pairs = natural_pairs(200)
+    other = [
+        (prompt, c, r)
+        for (prompt, _, _), (_, c, r) in zip(pairs, natural_pairs(200, 3), strict=True)
+    ]
+    frame = frame_of(pairs + other)
+    whole = counted(frame).sort("feature")
+    assert whole["n"].max() <= 200
+    monkeypatch.setattr("expectations.measures.votes.FAR", 100)
+    monkeypatch.setattr("expectations.measures.votes.WAITING", 10_000)
+    monkeypatch.setattr("expectations.measures.pairs.CHUNK", 64)
+    turns = counted(frame).sort("feature")
+    exact = ["feature", "b", "c", "discordant", "at"]
+    assert turns.select(exact).equals(whole.select(exact))
+    assert turns["E"].to_list() == pytest.approx(whole["E"].to_list())
+
+
+def test_what_is_counted_is_what_is_found_in_the_texts(real_data):
+    pairs = rewritten(real_data)[:300]
+    once = [(f"{number} {p}", c, r) for number, (p, c, r) in enumerate(pairs)]
+    lists = [
+        set(found)
+        for side in (1, 2)
+        for found in pl.Series([pair[side] for pair in once])
+        .to_frame("text")
+        .select(features(pl.col("text")))
+        .to_series()
+        .to_list()
+    ]
+    chosen, rejected = lists[:300], lists[300:]
+    b = Counter(name for one, other in zip(chosen, rejected, strict=True) for name in one - other)
+    c = Counter(name for one, other in zip(chosen, rejected, strict=True) for name in other - one)
+    expected = {name: (b[name], c[name]) for name in b | c if b[name] + c[name] >= 10}
+    found = counted(frame_of(once))
+    assert {n: (b, c) for n, b, c in found.select("feature", "b", "c").iter_rows()} == expected
+
+
+def test_a_frequent_feature_on_both_sides_is_found_by_s3_alone():
+    source = random.Random(3)
+    pairs = []
+    for prompt, chosen, rejected in natural_pairs(1_000):
+        marked = [
+            f"{answer} Certainly." if source.random() < share else f"{answer} Possibly."
+            for answer, share in ((chosen, 0.60), (rejected, 0.15))
+        ]
+        pairs.append((prompt, *marked))
+    frame = frame_of(pairs)
+    assert one_sided_feature(frame).passed
+    assert near_perfect_feature(frame).passed
+    finding = Frequent().judge(Pairs(frame))
+    assert finding.gates
+    assert {finding.observed["feature"], *named(finding)} >= {"certainly", "possibly"}
+    row = feature(frame, "certainly")
+    assert row["accuracy"] == pytest.approx(0.5 + abs(row["b"] - row["E"]) / 1_000)
+    assert row["accuracy"] == pytest.approx(0.5 + (0.60 - 0.15) / 2, abs=0.03)
+
+
+def test_a_weak_or_a_rare_one_sided_feature_is_reported_and_does_not_gate():
+    source = random.Random(4)
+    weak, rare = [], []
+    for number, (prompt, chosen, rejected) in enumerate(natural_pairs(4_000)):
+        marked = [
+            f"{answer} Certainly." if source.random() < share else f"{answer} Possibly."
+            for answer, share in ((chosen, 0.20), (rejected, 0.04))
+        ]
+        weak.append((prompt, *marked))
+        rare.append((prompt, f"{chosen} Zebra." if number % 160 == 0 else chosen, rejected))
+    for pairs in (weak, rare):
+        frame = frame_of(pairs)
+        finding = Weak().judge(Pairs(frame))
+        assert one_sided_feature(frame).passed
+        assert not finding.passed and not finding.gates
+    assert finding.observed["feature"] == "zebra"
+    assert finding.observed["prompts_only_in_chosen"] == 4_000 / 160
+    assert [example["row"] for example in finding.examples] == [0, 160, 320]
+
+
+def test_the_four_checks_share_one_count(monkeypatch):
+    made = []
+    pairs = Pairs(frame_of(natural_pairs(100)))
+    remember = pairs.remember
+    monkeypatch.setattr(pairs, "remember", lambda key, make: remember(key, noted(made, key, make)))
+    for measure in ALL:
+        measure.judge(pairs)
+    assert [key for key in made if key.startswith("votes")] == ["votes []"]
+
+
+def noted(made, key, make):
+    def note():
+        made.append(key)
+        return make()
+
+    return note
+
+
+def test_a_picture_gets_the_strongest_features_also_when_nothing_is_found():
+    passing = one_sided_feature(frame_of(natural_pairs(400)))
+    failing = one_sided_feature(planted(1_000, 0.1, lambda answer: f"{answer} Certainly."))
+    for finding in (passing, failing):
+        shown = finding.details["features"]
+        assert len(shown) == 10
+        assert [bar["found"] for bar in shown].count(True) == finding.observed["features_found"]
+        assert json.loads(json.dumps(shown)) == shown
+    assert failing.details["features"][0]["name"] == "certainly"
+
+
+def test_zero_pairs_are_a_failure_that_says_so():
+    empty = Pairs(frame_of(natural_pairs(1)).clear())
+    for measure in ALL:
+        finding = measure.judge(empty)
+        assert finding.gates
+        assert finding.observed == {"pairs": 0}
+        assert finding.number == "0 pairs"
+
+
+@pytest.mark.parametrize("count", [1, 3, 9])
+def test_of_a_few_pairs_it_is_said_that_nothing_can_be_seen(count):
+    for measure in ALL:
+        finding = measure.judge(Pairs(frame_of(natural_pairs(count))))
+        assert not finding.passed and not finding.gates
+        assert finding.number == f"nothing can be seen in {count} pairs"
+        assert finding.observed["smallest_detectable_share"] == 10 / count
+
+
+def test_pairs_that_are_all_at_fault_are_not_called_clean():
+    frame = frame_of(natural_pairs(20)).with_columns(
+        faults=pl.lit([{"check": "P1", "side": "chosen", "reason": "empty"}])
+    )
+    for measure in ALL:
+        finding = measure.judge(Pairs(frame))
+        assert not finding.passed
+        assert finding.number == "nothing can be seen in 0 pairs"
+
+
+@pytest.mark.parametrize("name", ["hh-harmless-base-test", "hh-helpful-base-test"])
+def test_hh_passes_all_gates(name, real_data):
+    frame = hh_frame(f"{name}.jsonl.gz")
+    assert frame.height > 2_000
+    pairs = Pairs(frame)
+    assert not [measure.check for measure in ALL if measure.judge(pairs).gates]
+
+
+def test_ultrafeedback_and_the_dpo_demo_pass_all_gates(real_data):
+    lines = (real_data / "ultrafeedback-sample.jsonl").read_text(encoding="utf-8").splitlines()
+    ultra = [(r["prompt"], r["chosen"], r["rejected"]) for r in map(json.loads, lines)]
+    rows = json.loads((real_data / "dpo-en-demo.json").read_text(encoding="utf-8"))
+    demo = [
+        (r["conversations"][-1]["value"], r["chosen"]["value"], r["rejected"]["value"])
+        for r in rows
+    ]
+    for rows in (ultra, demo):
+        pairs = Pairs(frame_of(rows))
+        assert not [measure.check for measure in ALL if measure.judge(pairs).gates]
+
+
+def test_the_rewritten_instruction_set_is_caught_by_its_adverbs(real_data):
+    pairs = Pairs(frame_of(rewritten(real_data)))
+    finding = OneSided().judge(pairs)
+    assert finding.gates
+    assert finding.observed["feature"] == "obviously"
+    assert finding.observed["prompts_only_in_chosen"] == 0
+    assert finding.observed["prompts_only_in_rejected"] == 218
+    assert NearPerfect().judge(pairs).gates
+
+
+def rewritten(real_data):
+    rows = json.loads((real_data / "instruction-preference.json").read_text(encoding="utf-8"))
+    return [(f"{r['instruction']}\n{r['input']}", r["chosen"], r["rejected"]) for r in rows]
