@@ -1,22 +1,16 @@
 """The two answers of a pair are two answers.
 
-in   a batch of pairs; the measure is `chosen_differs` in expectations/measures/answers.py
-out  metric "pairs.chosen_differs", ExpectChosenToDifferFromRejected
+in   a batch of pairs
+out  ExpectChosenToDifferFromRejected, which asks expectations/measures/answers.py
 """
 
 from typing import ClassVar
 
-from expectations.coat import Measured, PairsExpectation
-from expectations.measures.answers import chosen_differs
-
-
-class ChosenDiffers(Measured):
-    metric_name = "pairs.chosen_differs"
-    measure = staticmethod(chosen_differs)
+from expectations.coat import PairsExpectation
+from expectations.measures.answers import TwoAnswers
 
 
 class ExpectChosenToDifferFromRejected(PairsExpectation):
     """The two answers of a pair are two answers."""
 
-    check: ClassVar[str] = "chosen_differs"
-    metric_dependencies: ClassVar[tuple[str, ...]] = ("pairs.chosen_differs",)
+    measure: ClassVar = TwoAnswers

@@ -1,9 +1,9 @@
-"""How a measure becomes a Great Expectations metric and expectation, with a page to read.
+"""How a measure becomes a Great Expectations expectation, with a page to read.
 
 in   a pandas frame whose columns are polars' own Arrow columns (`expectations.gate` makes it), and
      the measure that a subclass names
-out  metric "pairs.<check>": the finding as a dict; expectation: success, an observed value, the
-     finding under result["details"], and the texts and the table of Data Docs
+out  expectation: success, an observed value, the finding under result["details"], and the texts
+     and the table of Data Docs
      https://docs.greatexpectations.io/docs/core/customize_expectations/
 """
 
@@ -11,14 +11,16 @@ out  metric "pairs.<check>": the finding as a dict; expectation: success, an obs
 # mypy: disable-error-code="misc,untyped-decorator"
 
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import Any, ClassVar
 
 import polars as pl
+from great_expectations.compatibility import pydantic as v1
 from great_expectations.core import ExpectationValidationResult
 from great_expectations.core.metric_domain_types import MetricDomainTypes
-from great_expectations.execution_engine import ExecutionEngine, PandasExecutionEngine
-from great_expectations.expectations.expectation import BatchExpectation
+from great_expectations.execution_engine import PandasExecutionEngine
+from great_expectations.expectations.expectation import BatchExpectation, MetaExpectation
 from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 from great_expectations.expectations.metrics.metric_provider import metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
@@ -29,18 +31,23 @@ from great_expectations.render import (
     RenderedTableContent,
 )
 from great_expectations.render.renderer.renderer import renderer
-from great_expectations.validator.metric_configuration import MetricConfiguration
 
-from expectations.measures.finding import Finding
+from expectations.measures.measure import Measure, RowMeasure
+from expectations.measures.pairs import Pairs
+from expectations.measures.telling import cells, summary, visible
 
-FRAME = "pairs.frame"
+PAIRS = "pairs"
+
+# What a suite asks of the next batch: a metric is not told, and the checks of single rows are
+# answered in one pass when it is known. Unknown, each of them reads by itself.
+ASKED: ContextVar[Sequence[Measure]] = ContextVar("asked", default=())
 
 
-class PairsFrame(TableMetricProvider):
-    """The batch as a polars frame. A metric of its own, so that all checks get the same object and
-    the measures that share counts find them again."""
+class PairsOfBatch(TableMetricProvider):
+    """The batch as `Pairs`. It is a metric, so that all checks get the same object and those that
+    share counts find them again."""
 
-    metric_name = FRAME
+    metric_name = PAIRS
 
     @metric_value(engine=PandasExecutionEngine)
     def _pandas(
@@ -48,52 +55,64 @@ class PairsFrame(TableMetricProvider):
         execution_engine: PandasExecutionEngine,
         metric_domain_kwargs: dict[str, Any],
         **_: Any,
-    ) -> pl.DataFrame:
+    ) -> Pairs:
         frame, _domain, _accessor = execution_engine.get_compute_domain(
             metric_domain_kwargs, domain_type=MetricDomainTypes.TABLE
         )
         converted = pl.from_pandas(frame)
         assert isinstance(converted, pl.DataFrame)
-        return converted
+        pairs = Pairs(converted)
+        pairs.read_ahead([measure for measure in ASKED.get() if isinstance(measure, RowMeasure)])
+        return pairs
 
 
-class Measured(TableMetricProvider):
-    """Base of the metrics; a subclass gives `metric_name`, `measure` and, if any, `value_keys`."""
+class FieldsOfMeasure(MetaExpectation):
+    """Gives a class the fields of the measure that it names, each with its default and reason.
 
-    measure: ClassVar[Callable[..., Finding]]
+    `severity` is a field of every expectation already. Great Expectations takes "critical" for the
+    default of all classes when it stores one, so a measure's own "warning" is set by `__init__`.
+    """
 
-    @metric_value(engine=PandasExecutionEngine)
-    def _pandas(
-        cls,
-        metric_value_kwargs: dict[str, Any],
-        metrics: dict[str, Any],
-        **_: Any,
-    ) -> dict[str, Any]:
-        return cls.measure(metrics[FRAME], **metric_value_kwargs).as_dict()
+    def __new__(mcs, name: str, bases: tuple[type, ...], body: dict[str, Any]) -> Any:
+        if measure := body.get("measure"):
+            fields = {k: f for k, f in measure.model_fields.items() if k != "severity"}
+            for key, field in fields.items():
+                default = ... if field.is_required() else field.get_default()
+                body[key] = v1.Field(default, description=field.description)
+            types = {key: field.annotation for key, field in fields.items()}
+            body["__annotations__"] = body.get("__annotations__", {}) | types
+            body["success_keys"] = tuple(fields)
+        return super().__new__(mcs, name, bases, body)
+
+
+class PairsExpectation(BatchExpectation, metaclass=FieldsOfMeasure):
+    """Base of the expectations; a subclass gives its `measure`."""
+
+    measure: ClassVar[type[Measure]]
+    metric_dependencies: ClassVar[tuple[str, ...]] = (PAIRS,)
+
+    def __init__(self, **fields: Any) -> None:
+        default = self.measure.model_fields["severity"].default
+        super().__init__(**({"severity": default} | fields))
+
+    @v1.root_validator(skip_on_failure=True)
+    def _means_something(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Bounds and sense are the measure's own to judge."""
+        cls._measure_of(values)
+        return values
 
     @classmethod
-    def _get_evaluation_dependencies(
-        cls,
-        metric: MetricConfiguration,
-        configuration: ExpectationConfiguration | None = None,
-        execution_engine: ExecutionEngine | None = None,
-        runtime_configuration: dict[str, Any] | None = None,
-    ) -> dict[str, MetricConfiguration]:
-        return {FRAME: MetricConfiguration(FRAME, metric.metric_domain_kwargs)}
-
-
-class PairsExpectation(BatchExpectation):
-    """Base of the expectations; a subclass gives `check` and the one metric it depends on."""
-
-    check: ClassVar[str]
+    def _measure_of(cls, values: dict[str, Any]) -> Measure:
+        fields = {key: values[key] for key in cls.success_keys}
+        return cls.measure(**fields, severity=values["severity"].value)
 
     def _validate(
         self,
         metrics: dict[str, Any],
         runtime_configuration: dict[str, Any] | None = None,
-        execution_engine: ExecutionEngine | None = None,
+        execution_engine: Any = None,
     ) -> dict[str, Any]:
-        details = metrics[self.metric_dependencies[0]]
+        details = self._measure_of(dict(self)).judge(metrics[PAIRS]).as_dict()
         return {
             "success": details["passed"],
             "result": {"observed_value": summary(details["observed"]), "details": details},
@@ -111,9 +130,24 @@ class PairsExpectation(BatchExpectation):
         words = re.sub(r"(?<!^)(?=[A-Z])", " ", cls.__name__).capitalize()
         badge = "badge-danger" if severity == "critical" else "badge-warning"
         return [
-            _text("$words ($check) ", "strong", words=words, check=cls.check),
+            _text("$words ($check) ", "strong", words=words, check=cls.measure.check),
             _text("$severity", "span", badge, severity=severity),
         ]
+
+    @classmethod
+    @renderer(renderer_type=LegacyDiagnosticRendererType.STATUS_ICON)
+    def _diagnostic_status_icon_renderer(
+        cls,
+        configuration: ExpectationConfiguration | None = None,
+        result: ExpectationValidationResult | None = None,
+        runtime_configuration: dict[str, Any] | None = None,
+    ) -> RenderedStringTemplateContent:
+        icon = super()._diagnostic_status_icon_renderer(result=result)
+        details = _details(result)
+        if details and not details["passed"] and details["severity"] == "warning":
+            classes = ["fas", "fa-exclamation-circle", "text-warning"]
+            icon.string_template["styling"]["params"]["icon"]["classes"] = classes
+        return icon
 
     @classmethod
     @renderer(renderer_type=LegacyDiagnosticRendererType.UNEXPECTED_STATEMENT)
@@ -125,13 +159,14 @@ class PairsExpectation(BatchExpectation):
     ) -> list[RenderedStringTemplateContent]:
         if (details := _details(result)) is None:
             return [_text("Crashed: this check says nothing about the data.", "p")]
-        status = "Passed" if details["passed"] else "Failed"
+        status = "Failed" if details["severity"] == "critical" else "Warning"
+        status = "Passed" if details["passed"] else status
         texts = [
-            _text(f"{status}. $promise", "p", promise=details["promise"]),
-            _text("Allowed: $threshold", "p", threshold=details["threshold"]),
+            _text(f"{status}: $number. $promise", "p", **_named(details, "number", "promise")),
+            _text("Allowed: $threshold", "p", **_named(details, "threshold")),
         ]
         if not details["passed"]:
-            texts.append(_text("What to do: $remedy", "p", remedy=details["remedy"]))
+            texts.append(_text("What to do: $remedy", "p", **_named(details, "remedy")))
         return texts
 
     @classmethod
@@ -145,13 +180,12 @@ class PairsExpectation(BatchExpectation):
         details = _details(result)
         if details is None or not details["examples"]:
             return None
-        columns = ("row", "why", "prompt_end", "chosen", "rejected")
         return [
             RenderedTableContent(
                 content_block_type="table",
                 header_row=["Row", "Why", "End of the prompt", "Chosen", "Rejected"],
                 table=[
-                    [_text("$cell", "span", cell=visible(example[column])) for column in columns]
+                    [_text("$cell", "span", cell=cell) for cell in cells(example)]
                     for example in details["examples"]
                 ],
                 # The classes need a style sheet from the net, the attributes are there without it.
@@ -180,31 +214,13 @@ class PairsExpectation(BatchExpectation):
         return _text("\n".join(f"${key}" for key in lines), "span", **lines)
 
 
-def summary(observed: dict[str, float | int | str]) -> str:
-    """{"pairs": 1000, "share": 0.0021} -> "pairs: 1,000" and "share: 0.0021", a line each."""
-    return "\n".join(_line(*item) for item in observed.items())
-
-
-def visible(value: float | int | str) -> str:
-    """White space at the ends, and line ends, as signs: a page would swallow them."""
-    if not isinstance(value, str):
-        return f"{value:,}"
-    inner = value.strip()
-    head, tail = value[: len(value) - len(value.lstrip())], value[len(value.rstrip()) :]
-    if not inner:
-        head, tail = value, ""
-    shown = head.replace(" ", "\u2423") + inner + tail.replace(" ", "\u2423")
-    return shown.replace("\r", "\u240d").replace("\n", " \u21b5 ").replace("\t", "\u21e5")
-
-
-def _line(name: str, value: float | int | str) -> str:
-    shown = f"{value:.3g}" if isinstance(value, float) else visible(value)
-    return f"{name.replace('_', ' ')}: {shown}"
-
-
 def _details(result: ExpectationValidationResult | None) -> dict[str, Any] | None:
     details = result.result.get("details") if result is not None else None
     return details if isinstance(details, dict) else None
+
+
+def _named(details: dict[str, Any], *names: str) -> dict[str, str]:
+    return {name: visible(details[name]) for name in names}
 
 
 def _text(template: str, tag: str, *classes: str, **params: str) -> RenderedStringTemplateContent:

@@ -1,7 +1,7 @@
 """The last word on a data set: every check asked for, answered, written to a page, judged.
 
-in   frame of pairs (expectations/measures/pairs.py), the list of `Asked` of a suite, a folder
-out  Verdict, and below the folder a static Data Docs site
+in   frame of pairs (expectations/measures/pairs.py), the measures of a suite, a folder
+out  Verdict, and in the folder the Data Docs page, index.html
      https://docs.greatexpectations.io/docs/core/configure_project_settings/configure_data_docs/
 
 Great Expectations says "success" about whatever it evaluated, were it nothing at all: a stored
@@ -13,7 +13,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -23,133 +22,95 @@ import great_expectations as gx
 from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
-from expectations.answers_not_empty import ExpectAnswersNotEmpty
-from expectations.chosen_to_differ_from_rejected import ExpectChosenToDifferFromRejected
-from expectations.coat import PairsExpectation
-from expectations.identity_slots_to_explain_every_difference import (
-    ExpectIdentitySlotsToExplainEveryDifference,
-)
+from expectations.classes import EXPECTATIONS
+from expectations.coat import ASKED, PairsExpectation
 from expectations.measures.finding import Finding
-from expectations.measures.suite import Asked
-from expectations.no_near_perfect_feature import ExpectNoNearPerfectFeature
-from expectations.no_one_sided_feature import ExpectNoOneSidedFeature
-from expectations.no_placeholder_left import ExpectNoPlaceholderLeft
-from expectations.no_prompt_in_two_splits import ExpectNoPromptInTwoSplits
-from expectations.roles_to_alternate import ExpectRolesToAlternate
-from expectations.tokens_within_limit import ExpectTokensWithinLimit
+from expectations.measures.measure import Measure
+from expectations.measures.telling import counts
+from expectations.page import html
 
-EXPECTATIONS: dict[str, type[PairsExpectation]] = {
-    expectation.check: expectation
-    for expectation in (
-        ExpectRolesToAlternate,
-        ExpectAnswersNotEmpty,
-        ExpectChosenToDifferFromRejected,
-        ExpectNoPromptInTwoSplits,
-        ExpectNoPlaceholderLeft,
-        ExpectTokensWithinLimit,
-        ExpectIdentitySlotsToExplainEveryDifference,
-        ExpectNoOneSidedFeature,
-        ExpectNoNearPerfectFeature,
-    )
-}
 CHECKS = {expectation.expectation_type: check for check, expectation in EXPECTATIONS.items()}
 NAME = "pairs"
+PAGE = "index.html"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    passed: bool
-    evaluated: tuple[str, ...]  # names of the checks that gave a finding
-    asked: tuple[str, ...]
-    findings: tuple[Finding, ...]
-    errors: tuple[str, ...]  # what went wrong with the checks, as opposed to the data
-    docs: Path  # index.html of the Data Docs site; a browser without a network shows it empty
-    page: Path  # its page about this run, which reads well without one
+    asked: tuple[str, ...]  # names of the checks
+    findings: tuple[Finding, ...]  # of those that answered
+    crashed: dict[str, str]  # check -> what went wrong with it, as opposed to the data
+
+    @property
+    def passed(self) -> bool:
+        return not self.crashed and not any(finding.gates for finding in self.findings)
 
 
-def validate(frame: pl.DataFrame, asked: Sequence[Asked], docs_dir: Path) -> Verdict:
-    """Ask everything, write the page, judge."""
+def validate(
+    frame: pl.DataFrame | pl.LazyFrame, asked: Sequence[Measure], docs_dir: Path
+) -> Verdict:
+    """Ask everything, write the page, judge. The whole frame is in memory while it is asked."""
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
-    for site in list(context.list_data_docs_sites()):
-        context.delete_data_docs_site(site)  # the default one writes into a temporary folder
-    context.add_data_docs_site(NAME, _site(docs_dir))
     # Arrow columns: nested messages survive unchanged, and no copy is made either way.
-    pandas = frame.to_pandas(use_pyarrow_extension_array=True)
+    pandas = frame.lazy().collect().to_pandas(use_pyarrow_extension_array=True)
     batch = (
         context.data_sources.add_pandas(NAME)
         .add_dataframe_asset(NAME)
         .add_batch_definition_whole_dataframe(NAME)
     )
-    suite = context.suites.add(gx.ExpectationSuite(name=NAME, expectations=_coats(asked)))
+    suite = context.suites.add(gx.ExpectationSuite(name=NAME, expectations=coats(asked)))
     definition = context.validation_definitions.add(
         gx.ValidationDefinition(name=NAME, data=batch, suite=suite)
     )
-    # SUMMARY: COMPLETE would carry every failing row into the page.
-    result = definition.run(
-        batch_parameters={"dataframe": pandas},
-        result_format="SUMMARY",
-        run_id=gx.RunIdentifier(run_name=NAME),
+    known = ASKED.set(asked)
+    try:
+        # SUMMARY: COMPLETE would carry every failing row into the page.
+        result = definition.run(batch_parameters={"dataframe": pandas}, result_format="SUMMARY")
+    finally:
+        ASKED.reset(known)
+    verdict = judge(asked, result)
+    docs_dir.mkdir(parents=True, exist_ok=True)
+    (docs_dir / PAGE).write_text(
+        html(result, f"{counts(verdict.findings, verdict.crashed)}."), encoding="utf-8"
     )
-    index = Path(context.build_data_docs(site_names=[NAME])[NAME].removeprefix("file://"))
-    page = max((index.parent / "validations").rglob("*.html"))  # folders are named by time
-    return judge(asked, result, docs=index, page=page)
+    return verdict
 
 
-def judge(
-    asked: Sequence[Asked], result: ExpectationSuiteValidationResult, *, docs: Path, page: Path
-) -> Verdict:
+def judge(asked: Sequence[Measure], result: ExpectationSuiteValidationResult) -> Verdict:
     """What a result is worth, given what was asked."""
-    findings: list[Finding] = []
-    errors: list[str] = []
+    findings: dict[str, Finding] = {}
+    crashed: dict[str, str] = {}
     for evaluated in result.results:
         details = evaluated.result.get("details")
         if details is None:
-            errors.append(f"{_name(evaluated)}: the check crashed: {_crash(evaluated)}")
+            crashed[_name(evaluated)] = _crash(evaluated)
         else:
-            findings.append(Finding.from_dict(details))
-    names = tuple(ask.name for ask in asked)
-    answered = tuple(finding.check for finding in findings)
-    crashed = {_name(evaluated) for evaluated in result.results} - set(answered)
+            findings[details["check"]] = Finding.from_dict(details)
+    names = tuple(measure.check for measure in asked)
     for name in names:
-        if name not in answered and name not in crashed:
-            errors.append(
-                f"{name}: asked for, but Great Expectations did not evaluate it. A stored suite "
-                "drops what it cannot import: build the suite with expectations.gate.validate."
+        if name not in findings and name not in crashed:
+            crashed[name] = (
+                "asked for, but Great Expectations did not evaluate it. A stored suite drops what "
+                "it cannot import: build the suite with expectations.gate.validate."
             )
     if not names:
-        errors.append("no check was asked for, so nothing is known about this data set.")
-    broken = [f for f in findings if not f.passed and f.severity == "critical"]
+        crashed[NAME] = "no check was asked for, so nothing is known about this data set."
+    order = {name: number for number, name in enumerate(names)}
     return Verdict(
-        passed=not errors and not broken,
-        evaluated=answered,
         asked=names,
-        findings=tuple(findings),
-        errors=tuple(errors),
-        docs=docs,
-        page=page,
+        findings=tuple(sorted(findings.values(), key=lambda one: order.get(one.check, len(order)))),
+        crashed=crashed,
     )
 
 
-def _coats(asked: Sequence[Asked]) -> list[PairsExpectation]:
-    if unknown := sorted({ask.name for ask in asked} - set(EXPECTATIONS)):
+def coats(asked: Sequence[Measure]) -> list[PairsExpectation]:
+    """The expectations that ask what these measures ask."""
+    if unknown := sorted({measure.check for measure in asked} - set(EXPECTATIONS)):
         raise ValueError(
             f"{unknown}: no expectation answers these checks; there are {sorted(EXPECTATIONS)}. "
-            "Add a class and name it in expectations/gate.py."
+            "Add a class and name it in expectations/classes.py."
         )
-    return [EXPECTATIONS[ask.name](**ask.parameters) for ask in asked]
-
-
-def _site(docs_dir: Path) -> Any:
-    return {
-        "class_name": "SiteBuilder",
-        "show_how_to_buttons": False,
-        "store_backend": {
-            "class_name": "TupleFilesystemStoreBackend",
-            "base_directory": str(docs_dir.resolve()),
-        },
-        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
-    }
+    return [EXPECTATIONS[measure.check](**measure.model_dump()) for measure in asked]
 
 
 def _name(evaluated: ExpectationValidationResult) -> str:

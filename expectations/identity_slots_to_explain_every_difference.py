@@ -1,26 +1,16 @@
 """A renamed identity differs in the names and in nothing else.
 
-in   a batch of pairs; the measure is `identity_slots` in expectations/measures/identity.py
-out  metric "pairs.I1", ExpectIdentitySlotsToExplainEveryDifference
+in   a batch of pairs
+out  ExpectIdentitySlotsToExplainEveryDifference, which asks expectations/measures/identity.py
 """
 
 from typing import ClassVar
 
-from expectations.coat import Measured, PairsExpectation
-from expectations.measures.identity import Slot, identity_slots
-
-
-class IdentitySlots(Measured):
-    metric_name = "pairs.I1"
-    value_keys = ("slots",)
-    measure = staticmethod(identity_slots)
+from expectations.coat import PairsExpectation
+from expectations.measures.identity import IdentitySlots
 
 
 class ExpectIdentitySlotsToExplainEveryDifference(PairsExpectation):
     """A renamed identity differs in the names and in nothing else."""
 
-    check: ClassVar[str] = "I1"
-    metric_dependencies: ClassVar[tuple[str, ...]] = ("pairs.I1",)
-    success_keys: ClassVar[tuple[str, ...]] = ("slots",)
-
-    slots: list[Slot]
+    measure: ClassVar = IdentitySlots

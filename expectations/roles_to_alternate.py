@@ -1,22 +1,16 @@
 """User and assistant take turns, and the prompt leaves the last word to the model.
 
-in   a batch of pairs; the measure is `turn_order` in expectations/measures/turn_order.py
-out  metric "pairs.turn_order", ExpectRolesToAlternate
+in   a batch of pairs
+out  ExpectRolesToAlternate, which asks expectations/measures/turn_order.py
 """
 
 from typing import ClassVar
 
-from expectations.coat import Measured, PairsExpectation
-from expectations.measures.turn_order import turn_order
-
-
-class TurnOrder(Measured):
-    metric_name = "pairs.turn_order"
-    measure = staticmethod(turn_order)
+from expectations.coat import PairsExpectation
+from expectations.measures.turn_order import TurnOrder
 
 
 class ExpectRolesToAlternate(PairsExpectation):
     """User and assistant take turns, and the prompt leaves the last word to the model."""
 
-    check: ClassVar[str] = "turn_order"
-    metric_dependencies: ClassVar[tuple[str, ...]] = ("pairs.turn_order",)
+    measure: ClassVar = TurnOrder
