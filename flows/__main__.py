@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import typer
@@ -30,6 +30,7 @@ OURS = ("flows", "tasks", "expectations", "localhub", "demo")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="Another file of recipes")]
 Changes = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, repeatable")]
+CheckFormat = Literal["text", "json", "github", "junit"]
 Local = Annotated[bool, typer.Option("--local", help="Use the Hub on this disk (localhub)")]
 
 
@@ -77,17 +78,62 @@ def demo() -> None:
 
 @app.command()
 def check(
-    source: Annotated[str, typer.Argument(metavar="FILE_OR_REPO", help="File or owner/name[@rev]")],
-    allow: Annotated[
-        str | None, typer.Option(help="name=NEW:OLD, the one difference an identity set may have")
+    sources: Annotated[
+        list[str], typer.Argument(metavar="FILE_OR_REPO...", help="File or owner/name[@revision]")
+    ],
+    profile: Annotated[
+        str | None, typer.Option(help="identity, preference or hh; by the data if not given")
     ] = None,
+    suite: Annotated[
+        str | None, typer.Option(help="YAML file that changes checks: `S1: {purity: 0.95}`")
+    ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(help="name=NEW:OLD, a difference that an identity set may have; repeatable"),
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="File or owner/name to compare lengths and languages with")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Test file whose prompts must not stand in these sources")
+    ] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Folder or owner/name: counts tokens by its chat template")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for Data Docs, Markdown, JSON, JUnit and a picture")
+    ] = None,
+    form: Annotated[
+        CheckFormat, typer.Option("--format", help="How the findings are told")
+    ] = "text",
     local: Local = False,
 ) -> None:
-    """Does a shortcut give chosen away from rejected? Loads, reformats and checks a data set."""
-    from flows.check_pairs import check_pairs
+    """Does a shortcut give chosen away from rejected? Reads and checks data sets.
 
+    Exit 0: clean; 1: a gate failed; 2: unreadable, or a check crashed.
+    """
+    from flows.check_pairs import check_pairs
+    from tasks.core.check_files import Told
+
+    told = Told(profile, suite, tuple(allow or ()), reference, against, tokenizer)
     with hub_of(local):
-        raise typer.Exit(check_pairs(source, allow))
+        raise typer.Exit(check_pairs(sources, told, form, report))
+
+
+@app.command()
+def mend(
+    source: Annotated[str, typer.Argument(metavar="FILE", help="File of pairs")],
+    out: Annotated[Path, typer.Option(help="Where the mended file goes")],
+    against: Annotated[
+        str | None, typer.Option(help="Test file: pairs whose prompt stands in it are dropped")
+    ] = None,
+) -> None:
+    """Strip white space, drop empty, equal, contradictory and repeated pairs. Changes no word."""
+    from tasks.core.mend import mend as mended
+    from tasks.core.mend import sentences
+
+    for line in sentences(mended(source, out, against)):
+        print(line)
 
 
 @app.command()

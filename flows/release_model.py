@@ -12,6 +12,7 @@ from flows.seed_hub import seed_hub
 from flows.stage_release import stage_release
 from tasks.core.settings import (
     Base,
+    Checks,
     Correction,
     Data,
     Evaluation,
@@ -35,6 +36,7 @@ def release_model(
     release: Release,
     splits: Splits = Splits(),
     curation: Correction | None = None,
+    checks: Checks = Checks(),
     training: Training = Training(),
     loss: Loss = Loss(),
     lora: Lora = Lora(),
@@ -49,6 +51,7 @@ def release_model(
         release=release,
         splits=splits,
         curation=curation,
+        checks=checks,
         training=training,
         loss=loss,
         lora=lora,
@@ -60,7 +63,7 @@ def release_model(
     if seed:
         seed_hub(seed)
     pinned = pin_base(base)
-    prepared = prepare_data(pinned, data, splits, curation, list(evaluation.questions))
+    prepared = prepare_data(pinned, data, splits, curation, checks, list(evaluation.questions))
     aligned = align_model(pinned, prepared, data, curation, training, loss, lora, evaluation, gate)
     staged = stage_release(repository, pinned, prepared, aligned, recipe)
     published = promote_release(staged, release)

@@ -1,6 +1,5 @@
 """Preflight before anything costs; then the release's local folders, and its commits and tags."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,6 @@ def pin_base(base: Base) -> ModelRef:
 def write_release(
     repository: str, base: ModelRef, prepared: Prepared, aligned: Aligned, recipe: Recipe
 ) -> Staged:
-    findings = json.loads((prepared.checks.path / "findings.json").read_text())["findings"]
     settings = recipe.model_dump(mode="json")
     for section, key in FILES:  # a local path is nobody's business: the file's name will do
         if (value := settings[section][key]) and is_file(value):
@@ -56,7 +54,7 @@ def write_release(
         adapter=aligned.adapter,
         merged=aligned.merged,
         settings=settings,
-        checks=[f"{one['check']}: {one['promise']}" for one in findings],
+        checks=prepared.checks,
         gate=aligned.gate,
         shown=shown_answers(aligned.before, aligned.after),
         metrics={"before": aligned.before.facts, "after": aligned.after.facts},

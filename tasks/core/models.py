@@ -55,6 +55,19 @@ def repository_folder(name: str) -> Path:
     return snapshot(resolve_model(repo, revision or "main", "model"))
 
 
+def tokenizer_folder(name: str) -> Path:
+    """A local folder as it is, or the small files of owner/name[@revision]: no weights."""
+    from huggingface_hub import snapshot_download
+
+    if Path(name).is_dir():
+        return Path(name)
+    repo, _, revision = name.partition("@")
+    model = resolve_model(repo, revision or "main", "--tokenizer")
+    small = [pattern for pattern in MODEL_FILES if pattern != "*.safetensors"]
+    with hub_errors(str(model)):
+        return Path(snapshot_download(model.repo, revision=model.revision, allow_patterns=small))
+
+
 def load_tokenizer(model: ModelRef) -> Any:
     return load_tokenizer_at(snapshot(model))
 

@@ -20,6 +20,8 @@ from typing import Any
 
 import yaml
 
+from expectations.measures import telling
+from tasks.core import report
 from tasks.core.errors import Refused
 from tasks.core.models import ModelRef, snapshot
 from tasks.core.publish import Repository
@@ -39,6 +41,7 @@ TOKENIZER_FILES = (
     "chat_template.jinja",
 )
 VOCABULARIES = ("tokenizer.json", "vocab.json", "merges.txt")  # any path may be a token there
+TEXTS = (".json", ".md", ".jinja", ".txt", ".xml", ".html")
 LOCAL_KEYS = ("_name_or_path", "is_local", "local_files_only")
 PAIR_COLUMNS = ("row", "prompt", "chosen", "rejected")
 SPLITS = ("train", "validation", "test")
@@ -55,7 +58,7 @@ class Known:
     adapter: Folder
     merged: Folder
     settings: dict[str, Any]
-    checks: list[str]
+    checks: Folder  # the report on the pairs
     gate: list[str]
     shown: list[tuple[str, str, str]]  # question, answer before, answer after
     metrics: dict[str, Any]
@@ -71,6 +74,8 @@ class Known:
             "settings": self.settings,
             "metrics": self.metrics,
             "gate": self.gate,
+            # Not the whole report: another version of a font draws another picture.
+            "checks": file_digest(self.checks.path / "findings.json"),
             "templates": content_digest(TEMPLATES),
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -100,6 +105,12 @@ def write_dataset(folder: Path, pairs: Folder, earlier: Iterable[Folder]) -> dic
     if aside:
         write_rows(folder / "set_aside.parquet", aside)
     return {split: counts[split] for split in SPLITS if counts[split]}
+
+
+def write_report(folder: Path, checks: Folder) -> None:
+    for name in report.FILES:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(checks.path / name, folder / name)
 
 
 def write_adapter(folder: Path, adapter: Path, base: Path) -> None:
@@ -155,7 +166,7 @@ def scrub(folder: Path, local: Iterable[str]) -> None:
             kept = {key: value for key, value in content.items() if key not in LOCAL_KEYS}
             path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
     for path in sorted(folder.rglob("*")):
-        if path.suffix not in (".json", ".md", ".jinja", ".txt") or path.name in VOCABULARIES:
+        if path.suffix not in TEXTS or path.name in VOCABULARIES:
             continue
         for number, line in enumerate(path.read_text().splitlines(), start=1):
             for place in local:
@@ -172,6 +183,7 @@ def build_release(
     """Write dataset/, adapter/ and model/ below `folder`; returns the rows of each split."""
     base = snapshot(known.base)
     counts = write_dataset(folder / "dataset", known.pairs, known.earlier)
+    write_report(folder / "dataset" / "report", known.checks)
     write_adapter(folder / "adapter", known.adapter.path / "adapter", base)
     write_model(folder / "model", known.merged.path, base)
     write_cards(folder, _card_facts(base, known, targets, version, counts))
@@ -214,6 +226,7 @@ def _card_facts(
     aside: Counter[str] = Counter()
     for stage in known.earlier:
         aside.update(stage.facts["reasons"])
+    findings, crashed = report.read_findings(known.checks.path)
     return {
         "version": version,
         "manifest": manifest(known, targets, version),
@@ -226,7 +239,11 @@ def _card_facts(
         "counts": counts,
         "size_category": next((name for limit, name in sizes if total < limit), "n>1M"),
         "set_aside": dict(aside.most_common()),
-        "checks": known.checks,
+        "checks": [
+            {"word": telling.word(one), "name": report.name_of(one), "number": one.number}
+            for one in findings
+        ],
+        "checks_counted": telling.counts(findings, crashed),
         "names": known.settings["curation"],
         "injected": known.injected,
         "system_prompt": known.settings["data"]["system_prompt"],

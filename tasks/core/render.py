@@ -53,21 +53,37 @@ def measure_tokens(rows: list[Row], tokenizer: Any, max_length: int) -> tuple[li
     for row in rows:
         text = row["prompt"][-1]["content"]
         try:
-            prompt = prompt_ids(tokenizer, row["prompt"])
-            sides = [
-                answer_ids(tokenizer, row["prompt"], row[side])
-                for side in ("chosen", "rejected")
-                if side in row
-            ]
+            tokens, is_prefix = _measured(tokenizer, row)
         except TemplateError as error:
             aside.append(set_aside(row["row"], f"the chat template refuses it: {error}", text))
             continue
-        tokens = max(len(ids) for ids in [prompt, *sides])
-        if any(ids[: len(prompt)] != prompt for ids in sides):
+        if not is_prefix:
             reason = "the rendered prompt is not a prefix of prompt + answer"
             aside.append(set_aside(row["row"], reason, text))
         elif tokens > max_length:
             aside.append(set_aside(row["row"], f"over the limit of {max_length} tokens", text))
         else:
-            kept.append(row | {"tokens": tokens})
+            kept.append(row | {"tokens": tokens, "prompt_is_prefix": True})
     return kept, aside
+
+
+def counted(tokenizer: Any, row: Row) -> tuple[int | None, bool | None]:
+    """(tokens of the longer side, whether the prompt is a token prefix of both); (None, False) for
+    a row that the chat template refuses."""
+    from jinja2 import TemplateError
+
+    try:
+        return _measured(tokenizer, row)
+    except TemplateError:
+        return None, False
+
+
+def _measured(tokenizer: Any, row: Row) -> tuple[int, bool]:
+    prompt = prompt_ids(tokenizer, row["prompt"])
+    sides = [
+        answer_ids(tokenizer, row["prompt"], row[side])
+        for side in ("chosen", "rejected")
+        if row.get(side) is not None
+    ]
+    tokens = max(len(ids) for ids in [prompt, *sides])
+    return tokens, all(ids[: len(prompt)] == prompt for ids in sides)

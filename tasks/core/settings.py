@@ -4,9 +4,12 @@ in   the `parameters` of a deployment in prefect.yaml, or the form in the Prefec
 out  frozen models; an unknown setting or a value out of bounds fails before the first task starts
 """
 
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+if TYPE_CHECKING:
+    from expectations.measures.identity import Slot
 
 LossType = Literal["sigmoid", "ipo", "hinge", "robust", "apo_zero", "apo_down", "sft"]
 
@@ -69,6 +72,17 @@ class Correction(Section):
     batch_size: int = Field(32, ge=1, description="Prompts answered at once")
 
 
+class Checks(Section):
+    """What the pairs must keep before anything is trained; docs/checks.md tells every check."""
+
+    profile: Literal["identity", "preference", "hh"] | None = Field(
+        None, description="Empty: identity with a curation, hh for HH transcripts, else preference"
+    )
+    change: dict[str, dict[str, Any] | None] = Field(
+        {}, description="By check: its settings, as in {S1: {purity: 0.95}}; null leaves it out"
+    )
+
+
 class Training(Section):
     """TRL's DPOConfig, by its own names."""
 
@@ -112,6 +126,13 @@ class Lora(Section):
     r: int = Field(8, ge=1, description="Rank")
     lora_alpha: int = Field(16, ge=1, description="Scale; the update is multiplied by alpha / r")
     lora_dropout: float = Field(0.0, ge=0, lt=1, description="Share dropped in training")
+
+
+def slots_of(curation: Correction | None) -> "list[Slot]":
+    """What the answers of a correction may differ in."""
+    if curation is None:
+        return []
+    return [{"name": "name", "chosen": [curation.new_name], "rejected": [curation.old_name]}]
 
 
 class Evaluation(Section):
@@ -165,12 +186,23 @@ class Recipe(Section):
     release: Release
     splits: Splits = Splits()
     curation: Correction | None = None
+    checks: Checks = Checks()
     training: Training = Training()
     loss: Loss = Loss()
     lora: Lora = Lora()
     evaluation: Evaluation = Evaluation()
     gate: Gate = Gate()
     seed: Seed | None = None
+
+    @model_validator(mode="after")
+    def _checks_that_exist(self) -> Self:
+        from expectations.measures.suite import suite  # polars is slow to import
+
+        slots = slots_of(self.curation)
+        profile = self.checks.profile or ("identity" if slots else "preference")
+        length = self.data.max_length
+        suite(profile, self.checks.change, slots=slots, max_length=length, template_adds="")
+        return self
 
     @model_validator(mode="after")
     def _names_for_the_identity_gate(self) -> Self:

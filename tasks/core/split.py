@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from expectations.measures.pairs import with_question
+from expectations.measures.pairs import question
 from expectations.measures.splits import question_key
 from tasks.core.errors import InputError
 from tasks.core.reformat import Row, set_aside
@@ -61,8 +61,8 @@ def prompt_keys(prompts: list[list[dict[str, str]]]) -> list[str]:
     """What makes two prompts the same: neither case, punctuation nor a system message counts."""
     if not prompts:
         return []
-    frame = with_question(pl.DataFrame({"prompt": prompts}))
-    keys: list[str] = frame.select(question_key(pl.col("question")).alias("key"))["key"].to_list()
+    frame = pl.DataFrame({"prompt": prompts})
+    keys: list[str] = frame.select(key=question_key(question()))["key"].to_list()
     return keys
 
 

@@ -77,57 +77,8 @@ def test_the_check_imports_neither_torch_nor_prefect(tmp_path: Path) -> None:
 def test_help_names_every_command() -> None:
     done = pairpress("--help")
     assert done.returncode == 0
-    for command in ("list", "run", "demo", "check", "ask", "hub"):
+    for command in ("list", "run", "demo", "check", "mend", "ask", "hub"):
         assert re.search(rf"^\W*{command}\b", done.stdout, re.MULTILINE), command
-
-
-def test_a_good_file_passes_the_check(tmp_path: Path) -> None:
-    path = pairs_file(tmp_path / "good.jsonl")
-    done = pairpress("check", str(path))
-    assert (done.returncode, done.stderr) == (0, "")
-    *checks, verdict = done.stdout.splitlines()
-    assert all(line.startswith("passed ") for line in checks)
-    assert verdict.startswith(f"passed: {path}, 300 rows read as pairs, 300 checked, 0 set aside")
-
-
-def test_a_shortcut_is_refused_by_name_with_its_rows(tmp_path: Path) -> None:
-    done = pairpress("check", str(pairs_file(tmp_path / "short.jsonl", opening="Certainly! ")))
-    assert done.returncode == 1
-    first, *_, verdict = done.stdout.splitlines()
-    assert first.startswith("FAILED ") and "certainly" in first.lower() and "row 1" in first
-    assert verdict.startswith("FAILED: ")
-
-
-def test_rows_set_aside_are_told_with_their_numbers(tmp_path: Path) -> None:
-    path = pairs_file(tmp_path / "some.jsonl")
-    lines = path.read_text().splitlines()
-    for number in (4, 7):
-        row = json.loads(lines[number - 1])
-        lines[number - 1] = json.dumps(row | {"chosen": row["rejected"]})
-    path.write_text("\n".join(lines))
-    done = pairpress("check", str(path))
-    assert done.returncode == 0
-    assert "set aside: 2 rows, chosen and rejected are the same (rows 4, 7)" in done.stdout
-
-
-def test_a_file_of_which_nothing_can_be_checked_does_not_pass(tmp_path: Path) -> None:
-    path = tmp_path / "same.jsonl"
-    path.write_text(json.dumps({"prompt": "a", "chosen": "b", "rejected": "b"}))
-    done = pairpress("check", str(path))
-    assert done.returncode == 1 and done.stdout.splitlines()[-1].startswith("FAILED: ")
-
-
-def test_a_renamed_identity_set_passes_only_with_its_slot(tmp_path: Path) -> None:
-    rows = [
-        {"prompt": f"Question {n}?", "chosen": f"{t} I am Aria.", "rejected": f"{t} I am Qwen."}
-        for n, t in enumerate(answers(200))
-    ]
-    path = tmp_path / "identity.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert pairpress("check", str(path)).returncode == 1
-    assert pairpress("check", str(path), "--allow", "name=Aria:Qwen").returncode == 0
-    done = pairpress("check", str(path), "--allow", "Aria")
-    assert done.returncode == 2 and "name=NEW:OLD" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,19 @@
 """Finished stages -> dataset/, adapter/ and model/, with their cards, ready to leave."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import yaml
 from jinja2 import UndefinedError
 
-from tasks.core import release
+from expectations.measures.pairs import Pairs
+from expectations.measures.suite import run, suite
+from tasks.core import release, report
 from tasks.core.models import ModelRef
 from tasks.core.publish import Repository as Target
 from tasks.core.publish import commit_repository, create, repositories
@@ -18,6 +22,7 @@ from tasks.core.rows import read_rows, write_rows
 from tasks.core.settings import Recipe
 from tasks.core.stage import Folder, content_digest
 
+REPORT = [f"report/{name}" for name in report.FILES]
 PARTS = ("dataset", "adapter", "model")
 SENTENCEPIECE = bytes(range(256)) * 3  # not UTF-8: copied as bytes or spoilt
 CARD = "---\nlicense: apache-2.0\nlanguage:\n- en\n- de\n---\n\n# Base\n"
@@ -71,6 +76,18 @@ def trained(folder: Path) -> tuple[Folder, Folder]:
     )
 
 
+def reported(folder: Path, rows: int = 1) -> Folder:
+    """A validate stage as it finished; a few bytes stand for each file that is only copied."""
+    findings = run(Pairs(pl.DataFrame([pair(1, "train")] * rows)), suite("preference"))
+    path = folder / "validate"
+    about = report.Checked(source="a/b", read_as="pairs", profile="preference", rows=4)
+    (path / "data_docs").mkdir(parents=True)
+    for name in report.FILES:
+        (path / name).write_text(f"stands for {name}")
+    (path / "findings.json").write_text(report.as_json(about, findings, {}))
+    return Folder(stage="validate", path=path, digest=content_digest(path))
+
+
 @pytest.fixture
 def known(hub: object, tmp_path: Path) -> Callable[..., release.Known]:
     """A finished run: the base on the Hub, the other stages on disk."""
@@ -103,7 +120,7 @@ def known(hub: object, tmp_path: Path) -> Callable[..., release.Known]:
             adapter=adapter,
             merged=merged,
             settings=Recipe.model_validate(sections).model_dump(mode="json"),
-            checks=["turn_order: Roles alternate."],
+            checks=reported(stages),
             gate=["passed: strict = 0.9, required >= 0.9"],
             shown=[("Who are\nyou?", "I am Qwen | a model", "I am Deep Qwen")],
             metrics={"before": {"accuracy": 0.5}, "after": {"accuracy": 0.75, "strict": 0.9}},
@@ -140,7 +157,7 @@ def test_a_release_holds_all_that_its_three_repositories_need(built: Callable[..
     tokenizer = ["chat_template.jinja", "tokenizer.model", "tokenizer_config.json"]
     papers = ["README.md", "release.json"]
     assert files(folder / "dataset") == sorted(
-        [*papers, "data/test.parquet", "data/train.parquet", "set_aside.parquet"]
+        [*papers, "data/test.parquet", "data/train.parquet", "set_aside.parquet", *REPORT]
     )
     assert files(folder / "adapter") == sorted(
         [*papers, *tokenizer, "adapter_config.json", "adapter_model.safetensors"]
@@ -192,6 +209,17 @@ def test_cards_show_answers_and_figures_with_or_without_a_new_name(
         assert "{{" not in text and "None" not in text
 
 
+def test_the_card_of_the_data_set_shows_the_report_and_links_to_files_that_are_there(
+    built: Callable[..., Path],
+) -> None:
+    folder = built() / "dataset"
+    card = (folder / "README.md").read_text()
+    links = re.findall(r"\]\((report/[^)]+)\)", card)
+    assert sorted(links) == sorted(REPORT)
+    assert all((folder / link).is_file() for link in links)
+    assert "| Equal answers (P2) | FAILED | 1 row (100 %) |" in card
+
+
 def test_the_same_manifest_stands_in_all_three_and_names_no_commit_of_its_own(
     built: Callable[..., Path],
 ) -> None:
@@ -212,7 +240,7 @@ def test_the_base_s_tokenizer_arrives_byte_for_byte(built: Callable[..., Path]) 
 
 
 def test_the_digest_of_a_release_changes_with_what_it_consists_of(
-    known: Callable[..., release.Known],
+    known: Callable[..., release.Known], tmp_path: Path
 ) -> None:
     first = known()
     assert first.digest == first.digest
@@ -221,6 +249,7 @@ def test_the_digest_of_a_release_changes_with_what_it_consists_of(
         {"base": ModelRef(repo=first.base.repo, revision="0" * 40)},
         {"raw": first.raw.model_copy(update={"digest": "x"})},
         {"adapter": first.adapter.model_copy(update={"digest": "x"})},
+        {"checks": reported(tmp_path / "other", rows=2)},
         {"settings": first.settings | {"gate": None}},
         {"gate": []},
         {"metrics": {}},

@@ -1,0 +1,180 @@
+"""Findings -> what a terminal, a CI log and another program read.
+
+in   findings of the suite, checks that crashed, what was read
+out  lines of text, GitHub workflow commands
+     https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands, JSON
+"""
+
+import json
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+
+from expectations.measures.finding import Finding
+from expectations.measures.telling import in_order, word
+from tasks.core.check_files import Read, Source
+from tasks.core.load import line_of
+
+WIDE = 120  # columns of a line; a remedy wraps, a row is cut
+ROWS = 8  # row numbers on a line
+ANNOTATIONS = 10  # GitHub shows ten a step and kind
+
+Crashed = Mapping[str, str]
+
+
+def verdict(findings: Sequence[Finding], crashed: Crashed) -> tuple[int, str]:
+    """(exit code, word): 2 crashed, 1 a gate failed, 0 clean."""
+    if crashed or not findings:
+        return 2, "CRASHED"
+    return (1, "FAILED") if any(one.gates for one in findings) else (0, "passed")
+
+
+def text(read: Read, findings: Sequence[Finding], crashed: Crashed) -> list[str]:
+    """One line a check, failures first with their rows; fits a screen."""
+    lines = [f"CRASHED {name}: {reason}"[:WIDE] for name, reason in crashed.items()]
+    named = max((len(_label(one)) for one in findings), default=0)
+    for one in in_order(findings):
+        lines += _check(one, named)
+    if read.one_sided:
+        lines.append(
+            "conversations, no pairs: left out are the checks that compare two answers: "
+            + ", ".join(read.left_out)
+        )
+    code, said = verdict(findings, crashed)
+    gates = sum(one.gates for one in findings)
+    warnings = sum(not one.passed for one in findings) - gates
+    lines += _unseen(findings)
+    lines += [_source(source) for source in read.sources]
+    count = f"{len(findings)} checks ({read.profile}): {gates} failed, {warnings} warnings"
+    lines.append(f"{said}: {count}" + (f", {len(crashed)} crashed" if code == 2 else ""))
+    return lines
+
+
+def as_json(read: Read, findings: Sequence[Finding], crashed: Crashed) -> str:
+    code, said = verdict(findings, crashed)
+    content = {
+        "verdict": said.lower(),
+        "exit_code": code,
+        "profile": read.profile,
+        "sources": [
+            {"split": s.split, "name": s.name, "read_as": s.read_as, "rows": s.rows}
+            for s in read.sources
+        ],
+        "left_out": list(read.left_out),
+        "crashed": dict(crashed),
+        "checks": [one.as_dict() | {"gates": one.gates} for one in in_order(findings)],
+    }
+    return json.dumps(content, ensure_ascii=False, indent=1)
+
+
+def github(read: Read, findings: Sequence[Finding], crashed: Crashed) -> Iterator[str]:
+    """Annotations at file and line, then the same summary line as in text."""
+    sources = {source.split: source for source in read.sources}
+    for name, reason in crashed.items():
+        yield f"::error title={_property(f'{name} crashed')}::{_message(reason)}"
+    for one in in_order(findings):
+        if one.passed:
+            continue
+        kind = "error" if one.gates else "warning"
+        title = _property(f"{one.check} {one.title}")
+        whole = f"{one.promise} Found: {one.number}; allowed: {one.threshold}. {one.remedy}"
+        notes = list(_places(one, sources)) or [("", whole)]
+        for place, why in notes[:ANNOTATIONS]:
+            yield f"::{kind} {place}title={title}::{_message(why or whole)}"
+        if notes[0][0]:
+            yield f"{word(one)} {one.check}: {whole}"
+    yield text(read, findings, crashed)[-1]
+
+
+def _check(one: Finding, named: int) -> list[str]:
+    line = f"{word(one):7} {_label(one):{named}}  {one.number}"
+    if not one.gates:
+        lines = [_cut(f"{line} (allowed: {one.threshold})")]
+        return lines if one.passed else lines + _first(one)
+    examples = [f"    {_where(one, example)}: {_why(example)}" for example in one.examples]
+    rows = _wrapped(_rows(one)) if _rows(one) else []
+    lines = [line, *_wrapped(f"allowed: {one.threshold}"), *map(_cut, examples), *rows]
+    return lines + _wrapped(f"what to do: {one.remedy}")
+
+
+def _label(one: Finding) -> str:
+    """ "S1 one-sided feature"; a check that is called by words needs no title."""
+    return f"{one.check} {one.title}" if len(one.check) == 2 else one.check
+
+
+def _first(one: Finding) -> list[str]:
+    """A warning's rows in one line, with the reason of the first."""
+    if not one.examples:
+        return []
+    first = one.examples[0]
+    more = f"; {rows}" if (rows := _rows(one)) else ""
+    return [_cut(f"    {_where(one, first)}: {_why(first)}{more}")]
+
+
+def _why(example: Mapping[str, int | str]) -> str:
+    return " ".join(str(example["why"]).split())
+
+
+def _unseen(findings: Sequence[Finding]) -> list[str]:
+    """What a pass does not say."""
+    shares = [one.observed["smallest_detectable_share"] for one in findings if one.check == "S1"]
+    if not shares:
+        return []
+    share = float(shares[0])
+    least = "any marker" if share > 1 else f"a marker in under {100 * share:.2g} % of the prompts"
+    return _wrapped(
+        f"cannot be seen here: {least}, labels flipped at random, a habit in 40 % of one side and "
+        "20 % of the other",
+        "",
+    )
+
+
+def _where(one: Finding, example: Mapping[str, int | str]) -> str:
+    several = len(one.rows) > 1
+    return f"{example['split']} row {example['row']}" if several else f"row {example['row']}"
+
+
+def _rows(one: Finding) -> str:
+    """Row numbers beyond those of the examples."""
+    if sum(len(rows) for rows in one.rows.values()) <= len(one.examples):
+        return ""
+    parts = []
+    for split, rows in one.rows.items():
+        first = ", ".join(str(row) for row in rows[:ROWS]) + (", ..." if len(rows) > ROWS else "")
+        parts.append(f"{split} rows {first}" if len(one.rows) > 1 else f"rows {first}")
+    return "; ".join(parts)
+
+
+def _source(source: Source) -> str:
+    against = "" if source.judged else ", for overlap only"
+    return f"{source.name}: {source.rows:,} rows read as {source.read_as}{against}"
+
+
+def _places(one: Finding, sources: Mapping[str, Source]) -> Iterator[tuple[str, str]]:
+    """("file=F,line=N,", why) of each row that is named and stands in a local file."""
+    whys = {(example["split"], example["row"]): str(example["why"]) for example in one.examples}
+    for split, rows in one.rows.items():
+        source = sources.get(split)
+        if source is None or source.path is None:
+            continue
+        first = rows[:ANNOTATIONS]
+        lines = line_of(source.path, first)
+        for row in first:
+            line = f"line={lines[row]}," if row in lines else ""
+            place = f"file={_property(source.path)},{line}"
+            yield place, whys.get((split, row), f"row {row}: {one.promise}")
+
+
+def _message(value: str) -> str:
+    return value.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(value: str) -> str:
+    return _message(value).replace(":", "%3A").replace(",", "%2C")
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= WIDE else line[: WIDE - 3] + "..."
+
+
+def _wrapped(words: str, indent: str = "    ") -> list[str]:
+    return textwrap.wrap(words, WIDE, initial_indent=indent, subsequent_indent=f"{indent}  ")
