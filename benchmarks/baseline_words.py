@@ -16,6 +16,9 @@ WORD = re.compile(r"<\|[^|\s]{1,40}\|>|\[/?inst\]|</?s>|[一-鿿]|[^\W一-鿿]+(
 SHAPES = {
     "leading white space": re.compile(r"^\s"),
     "trailing white space": re.compile(r"\s$"),
+    "tab": re.compile(r"\t"),
+    "no-break space": re.compile("[\u00a0\u202f]"),
+    "invisible character": re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]"),
     "bullet": re.compile(r"^\s*[-*•] ", re.M),
     "numbered list": re.compile(r"^\s*\d+[.)] ", re.M),
     "header": re.compile(r"^#{1,6} ", re.M),

@@ -28,7 +28,7 @@ from planting import OF_MARKERS, OF_ROWS, OF_TEST_ROWS, ONE, Fault
 
 from expectations.measures.finding import Finding
 from expectations.measures.pairs import Pairs
-from expectations.measures.suite import CHECKS, run, suite
+from expectations.measures.suite import run, suite
 
 RESULTS = Path(__file__).resolve().parents[1] / ".pairpress" / "power"
 FAULTS = [*faults.FAULTS, *renames.FAULTS]
@@ -36,7 +36,7 @@ SEEDS = {100: 20, 1_000: 10, 10_000: 2}  # draws of each fault: a large set vari
 CLEAN = {100: 200, 1_000: 100, 10_000: 20}  # clean draws, and half as many clean renames
 PARTS = (*SEEDS, "halves")
 HALVES = 60  # draws of each file
-FRESH = 20_000  # first seed: thresholds were set, and p of S1 to S4 corrected, on seeds below it
+FRESH = 40_000  # first seed: thresholds were set, and p of S1 to S4 corrected, on seeds below it
 
 # Half of the draws of up to 1,000 pairs come from a file on which no threshold was chosen.
 BASES = (("hh-harmless", "hh-helpful", "ultrafeedback", "dpo-en-demo"), ("identity-multiturn",))
@@ -81,7 +81,7 @@ def recall(fault: Fault, size: int, share: float, seeds: range) -> dict[str, flo
                 seen[finding.check] += len(rows & named)
             else:
                 seen[finding.check] += shows(finding, fault.seen_as)
-    return {check: seen[check] / expected for check in fault.checks if check in CHECKS}
+    return {check: seen[check] / expected for check in fault.checks}
 
 
 def shows(finding: Finding, seen_as: str) -> bool:
@@ -161,7 +161,7 @@ def table(parts: dict[str, dict[str, Any]]) -> str:
         """Faults that were planted at the same shares: a column for each."""
         some, always = [], []
         for fault in (fault for fault in FAULTS if fault.shares == shares):
-            for check in (check for check in fault.checks if check in CHECKS):
+            for check in fault.checks:
                 cells = [cell(fault, share, check) for share in shares]
                 if set("".join(cells)) <= set("1 /"):
                     always.append(f"{fault.name} ({check})")
@@ -171,16 +171,25 @@ def table(parts: dict[str, dict[str, Any]]) -> str:
             some += ["", f"All of them, at every share and size: {', '.join(always)}."]
         return [title, "", *headed("fault", "check", *map(of, shares)), *some, ""]
 
-    def single(title: str, unseen: bool) -> list[str]:
+    def whole() -> list[str]:
         some = [
-            f"| {fault.name} | {of(fault.shares[0])} | {check} | "
-            f"{cell(fault, fault.shares[0], check)} |"
+            f"| {fault.name} | {of(share)} | {check} | {cell(fault, share, check)} |"
             for fault in FAULTS
-            if len(fault.shares) == 1 and fault.unseen is unseen
+            for share in fault.shares
+            if len(fault.shares) == 1 and not fault.unseen
             for check in fault.checks
-            if check in CHECKS
         ]
-        return [title, "", *headed("fault", "rows", "check", "recall"), *some, ""]
+        return ["In the whole set:", "", *headed("fault", "rows", "check", "recall"), *some, ""]
+
+    def unseen() -> list[str]:
+        some = [
+            f"| {fault.name} | {of(share)} | "
+            f"{' | '.join(cell(fault, share, check) for check in faults.SHORTCUTS)} |"
+            for fault in FAULTS
+            for share in fault.shares
+            if len(fault.shares) == 1 and fault.unseen
+        ]
+        return ["What cannot be seen:", "", *headed("fault", "rows", *faults.SHORTCUTS), *some, ""]
 
     of_sizes = " / ".join(f"{size:,}" for size in sizes)
     draws = " / ".join(str(SEEDS[size]) for size in sizes)
@@ -189,8 +198,8 @@ def table(parts: dict[str, dict[str, Any]]) -> str:
             f"Recall at {of_sizes} pairs, over {draws} draws.",
             "",
             *several("A word or a habit on one side, planted in a share of the rows:", OF_MARKERS),
-            *single("In the whole set:", unseen=False),
-            *single("What cannot be seen:", unseen=True),
+            *whole(),
+            *unseen(),
             *several("In single rows; planted rows that are named:", OF_ROWS),
             *several("Between splits, in a share of the test rows:", OF_TEST_ROWS),
             *goals(parts),

@@ -194,7 +194,7 @@ def scores_flipped(pairs: list[Pair], source: Random, share: float) -> Planted:
 
 
 def markers(name: str, seen_as: str, plant: Plant, *, natural: bool = False) -> Fault:
-    checks = ("S1", "S2", "S3") if natural else ("S1", "S2")
+    checks = ("S1", "S2", "S3", "S4") if natural else ("S1", "S2", "S4")
     return Fault(name, checks, plant, OF_MARKERS, seen_as=seen_as, natural=natural)
 
 

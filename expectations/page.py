@@ -11,7 +11,8 @@ it is published.
 # Great Expectations' base classes have no types that a strict reading accepts.
 # mypy: disable-error-code="misc"
 
-from typing import ClassVar
+import copy
+from typing import Any, ClassVar
 
 from great_expectations.core import ExpectationSuiteValidationResult
 from great_expectations.render import RenderedDocumentContent
@@ -72,7 +73,9 @@ class OfflinePage(DefaultJinjaPageView):
 
 def html(result: ExpectationSuiteValidationResult, note: str) -> str:
     """The page about `result`; `note` is the sentence below its title."""
-    document = ValidationResultsPageRenderer().render(result)
+    in_order = copy.copy(result)
+    in_order.results = sorted(result.results, key=_rank)
+    document = ValidationResultsPageRenderer().render(in_order)
     checks = RenderedDocumentContent(
         renderer_type=document.renderer_type,
         page_title=TITLE,
@@ -81,3 +84,9 @@ def html(result: ExpectationSuiteValidationResult, note: str) -> str:
         utm_medium=document.utm_medium,
     )
     return str(OfflinePage().render(checks, title=TITLE, style=STYLE, note=note))
+
+
+def _rank(one: Any) -> tuple[bool, bool]:
+    """What crashed or gates, what is only said, what passed."""
+    details = one.result.get("details")
+    return bool(one.success), details is not None and details["severity"] != "critical"

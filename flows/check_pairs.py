@@ -17,13 +17,26 @@ from tasks.core.errors import InputError
 
 def check_pairs(names: Sequence[str], told: Told, form: str, report: Path | None) -> int:
     """Exit code. With `report` the same checks go through Great Expectations, which writes it."""
-    asked = read(names, told)
+    try:
+        asked = read(names, told)
+    except InputError as error:
+        if form != "text":
+            print(_unreadable(form, str(error)))
+        raise
     if report is None:
         findings, crashed = answer(Pairs(asked.frame), asked.asked)
     else:
         findings, crashed = _reported(asked, report)
     print(_told(form, asked, findings, crashed))
     return check_text.verdict(findings, crashed)[0]
+
+
+def _unreadable(form: str, reason: str) -> str:
+    if form == "junit":
+        from tasks.core.report import junit
+
+        return junit([], {"unreadable": reason})
+    return check_text.unreadable(form, reason)
 
 
 def _told(form: str, asked: Read, findings: list[Finding], crashed: dict[str, str]) -> str:
@@ -43,8 +56,9 @@ def _reported(asked: Read, folder: Path) -> tuple[list[Finding], dict[str, str]]
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        verdict = report_of(asked, folder)
     except OSError as error:
-        raise InputError(f"--report {folder}: cannot be written ({error.strerror}).") from error
-    verdict = report_of(asked, folder)
+        place = error.filename or folder
+        raise InputError(f"--report {place}: cannot be written ({error.strerror}).") from error
     print(f"report: {folder / 'report.md'}", file=sys.stderr)
     return list(verdict.findings), verdict.crashed

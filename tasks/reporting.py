@@ -34,7 +34,7 @@ def report_of(read: Read, folder: Path) -> gate.Verdict:
     """The report about files or Hub data sets, as `tasks.core.check_files.read` has them."""
     judged = [source for source in read.sources if source.judged]
     about = Checked(
-        source=", ".join(dict.fromkeys(source.name for source in judged)),
+        source=", ".join(dict.fromkeys(source.split for source in judged)),
         read_as=", ".join(dict.fromkeys(source.read_as for source in judged)),
         profile=read.profile,
         rows=sum(source.rows for source in judged),

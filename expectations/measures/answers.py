@@ -13,6 +13,10 @@ from pydantic import Field
 from expectations.measures.measure import RowMeasure
 from expectations.measures.pairs import contents
 
+# Neither white space, nor a control or format character (zero-width space, byte order mark, soft
+# hyphen), nor one of the letters that are blank by design.
+SEEN = r"[^\s\p{Cc}\p{Cf}\x{115F}\x{1160}\x{2800}\x{3164}\x{FE00}-\x{FE0F}\x{FFA0}]"
+
 
 class Answers(RowMeasure):
     check: ClassVar[str] = "P1"
@@ -34,7 +38,7 @@ class Answers(RowMeasure):
     def whys(self) -> Mapping[str, pl.Expr]:
         broken = {}
         for side in ("prompt", "chosen", "rejected") if self.two_sided else ("prompt", "chosen"):
-            blank = pl.element().str.strip_chars() == ""
+            blank = ~pl.element().str.contains(SEEN)
             empty = contents(side).list.eval(blank).list.any() | (pl.col(side).list.len() == 0)
             # Of a row with faults the parser has said already what it could not read.
             missing = pl.col(side).is_null() & pl.col("good")

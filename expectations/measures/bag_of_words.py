@@ -19,7 +19,7 @@ from pydantic import Field
 
 from expectations.measures.finding import Finding, Severity
 from expectations.measures.identity import Slot
-from expectations.measures.measure import Measure
+from expectations.measures.measure import Measure, several
 from expectations.measures.pairs import Pairs
 from expectations.measures.votes import SEED, Sample, votes
 
@@ -69,7 +69,7 @@ class BagOfWords(Measure):
         if apart < FOLDS:
             return self.found(
                 False,
-                f"cannot be held out: {apart} different groups of pairs",
+                f"cannot be held out: {several(apart, 'different group')} of pairs",
                 {"pairs_sampled": count, "groups": apart},
                 severity="warning",
             )

@@ -1,12 +1,13 @@
 """What can be found in an answer without understanding it: its words and its shape.
 
 in   texts
-out  `features`, what it is called; `hashed`, the same by hash for both answers of many pairs
+out  `features`, what it is called; `hashed`, the same by hash for both answers of many pairs;
+     `named`, the way back
 """
 
 import polars as pl
 
-from expectations.measures.identity import SIDES
+from expectations.measures.identity import SIDES, Side
 
 # Chat tokens whole, Han by the character (it writes no spaces), else runs of letters and digits.
 WORD = r"<\|[^|\s]{1,40}\|>|\[/?inst\]|</?s>|\p{Han}|[\p{L}\p{M}\p{N}_'’--\p{Han}]+"
@@ -22,13 +23,19 @@ SHAPES = {
     "newline": r"\n",
     "double space": "  ",
     "carriage return": r"\r",
+    "tab": r"\t",
     "URL": r"https?://|www\.",
     "lower-case start": r"^\s*\p{Ll}",
     "capitals": r"[A-Z]{3}",
     "role marker": r"(?:Human|Assistant|User|System):",
 }
 LINE_STARTS = {"bullet": r"\s*[-*•] ", "numbered list": r"\s*\d+[.)] "}
-EMOJI = r"\p{Emoji_Presentation}|\x{FE0F}"
+# Looked for where anything is beyond ASCII: these searches are slow.
+BEYOND_ASCII = {
+    "emoji": r"\p{Emoji_Presentation}|\x{FE0F}",
+    "no-break space": r"[\x{A0}\x{202F}]",
+    "invisible character": r"[\x{AD}\x{200B}-\x{200F}\x{2060}\x{FEFF}]",
+}
 PUNCTUATION = list(".!?…:;,)\"'*`")  # at the end of an answer each is a class of its own
 
 
@@ -40,6 +47,19 @@ def features(answer: pl.Expr) -> pl.Expr:
         *(pl.when(found).then(pl.lit(name)) for name, found in _habits(answer).items()),
     ]
     return words.list.concat(pl.concat_list(shape).list.drop_nulls())
+
+
+def named(answers: pl.Series) -> dict[int, str]:
+    """Hash -> what it is called: every habit, and everything else that is found in some answers."""
+    answer, words = pl.col("answer"), pl.col("words")
+    found = (
+        pl.DataFrame({"answer": answers})
+        .with_columns(words=words_of(answer))
+        .select(words.list.concat(pl.concat_list(*_kinds(answer, words).values())).explode())
+        .to_series()
+    )
+    called = pl.concat([found.drop_nulls(), pl.Series(list(_habits(answer)))])
+    return dict(zip(called.hash(), called, strict=True))
 
 
 def words_of(answer: pl.Expr) -> pl.Expr:
@@ -69,29 +89,31 @@ def _kinds(answer: pl.Expr, words: pl.Expr) -> dict[str, pl.Expr]:
 def _habits(answer: pl.Expr) -> dict[str, pl.Expr]:
     """Features that an answer has or has not: "\\tshape\\tname" -> bool."""
     beyond_ascii = answer.str.len_bytes() > answer.str.len_chars()
-    only_those = pl.when(beyond_ascii).then(answer)  # the search for emoji is slow, nulls are not
+    only_those = pl.when(beyond_ascii).then(answer)
     habits = {name: answer.str.contains(pattern) for name, pattern in SHAPES.items()}
     for name, pattern in LINE_STARTS.items():  # two searches are six times as fast as (?m)^
         first, later = (answer.str.contains(f"{start}{pattern}") for start in ("^", r"\n"))
         habits[name] = first | later
-    habits["emoji"] = only_those.str.contains(EMOJI).fill_null(False)
+    for name, pattern in BEYOND_ASCII.items():
+        habits[name] = only_those.str.contains(pattern).fill_null(False)
     habits["non-ASCII"] = beyond_ascii
     return {f"\tshape\t{name}": found for name, found in habits.items()}
 
 
-def hashed(answers: pl.DataFrame) -> pl.DataFrame:
+def hashed(answers: pl.DataFrame) -> dict[Side, pl.DataFrame]:
     """What `features` finds, by hash. For each side: words, a list; alike, one for all of them in
-    their order; and side, tab, shape for each shape, null where it is not."""
-    found = answers.with_columns(words_of(pl.col(side)).alias(f"{side} words") for side in SIDES)
-    columns = {}
-    for side in SIDES:
-        answer, words = pl.col(side), pl.col(f"{side} words")
-        columns[f"{side} words"] = words.list.eval(pl.element().hash())
-        columns[f"{side} alike"] = (
-            pl.when(words.list.len() > 0).then(words.hash()).otherwise(answer.hash())
-        )
-        for kind, value in _kinds(answer, words).items():
-            columns[f"{side}\t{kind}"] = pl.when(value.is_not_null()).then(value.hash())
-        for name, has in _habits(answer).items():
-            columns[f"{side}\t{name}"] = pl.when(has).then(pl.lit(name).hash())
-    return found.select(**columns)
+    their order; and a column for each shape, null where it is not."""
+    # One column for both sides: of few rows the time goes into expressions, not into texts.
+    answer, words = pl.col("answer"), pl.col("words")
+    both = pl.DataFrame({"answer": pl.concat([answers[side] for side in SIDES], rechunk=True)})
+    columns = {
+        "words": words.list.eval(pl.element().hash()),
+        "alike": pl.when(words.list.len() > 0).then(words.hash()).otherwise(answer.hash()),
+    }
+    kinds = {f"\t{kind}": value for kind, value in _kinds(answer, words).items()}
+    for kind in kinds:
+        columns[kind] = pl.when(pl.col(kind).is_not_null()).then(pl.col(kind).hash())
+    for name, has in _habits(answer).items():
+        columns[name] = pl.when(has).then(pl.lit(name).hash())
+    found = both.with_columns(words=words_of(answer)).with_columns(**kinds).select(**columns)
+    return {"chosen": found.head(answers.height), "rejected": found.tail(answers.height)}

@@ -44,6 +44,7 @@ BEYOND_LATIN = (
 LATIN = "Latin"
 TEXTS = {"question": "question", "chosen": "chosen_text", "rejected": "rejected_text"}
 
+SHOWN = 20  # rows named of a second language
 SAMPLE = 20_000  # rows whose language is told: a share of 1 % is then known to 0.1 %
 BEGINNING = 200  # characters of an answer, some thirty words
 # The commonest short words of each language; some belong to several, the most hits decide.
@@ -117,9 +118,16 @@ class Languages(Measure):
             return self.no_pairs()
         home = next((s for s, n in told.scripts.items() if n >= self.home_share * told.rows), LATIN)
         odd = _odd(pairs, told.beyond, home)
+        many_odd = odd.height > self.odd_share * told.rows
         answers = sum(told.languages.values())
         shares = {name: count / answers for name, count in told.languages.items()}
         mixed = [name for name, share in list(shares.items())[1:] if share > self.other_share]
+        named = odd
+        if mixed:
+            spoken = told.spoken.filter(pl.col("language").is_in(mixed)).select(
+                "at", "row", "split", why=pl.format("an answer in {}", "language")
+            )
+            named = pl.concat([spoken, odd]) if many_odd else spoken
         observed: dict[str, Number] = {
             "pairs": told.rows,
             "rows": odd.height,
@@ -131,11 +139,11 @@ class Languages(Measure):
         }
         number = f"{rows_of(odd.height, told.rows)} beyond {home}"
         return self.found(
-            odd.height <= self.odd_share * told.rows and not mixed,
+            not many_odd and not mixed,
             ", ".join([number, *(f"{shares[name]:.1%} {name}" for name in mixed)]),
             observed,
-            broken=odd,
-            examples=pairs.examples(odd),
+            broken=named,
+            examples=pairs.examples(named),
         )
 
 
@@ -187,22 +195,25 @@ class Told(NamedTuple):
     scripts: dict[str, int]  # beyond Latin: rows that hold any letter of it, the most first
     beyond: pl.DataFrame  # those rows: at, row, split, held: "Han, kana", turns: true or false
     languages: dict[str, int]  # answers of the sample, the most first
+    spoken: pl.DataFrame  # the first of them in each language: at, row, split, language
 
 
 def languages(pairs: Pairs) -> Told:
     """Everything in one pass over the texts."""
 
     def read() -> Told:
-        rows, spoken, beyond = 0, Counter[str](), [_NONE]
+        rows, counts, beyond, first = 0, Counter[str](), [_NONE], _NONE_SPOKEN
         step = math.ceil(pairs.height / SAMPLE)
         for chunk in pairs.chunks():
             good = chunk.filter("good")
             rows += good.height
             beyond.append(_beyond(good))
-            spoken.update(_spoken(good.filter(pl.col("at") % step == 0)["chosen_text"]))
+            spoken = _spoken(good.filter(pl.col("at") % step == 0))
+            counts.update(spoken["language"])
+            first = pl.concat([first, spoken]).group_by("language", maintain_order=True).head(SHOWN)
         found = pl.concat(beyond)
         held = Counter(found["held"].str.split(", ").explode())
-        return Told(rows, _by_count(held), found, _by_count(spoken))
+        return Told(rows, _by_count(held), found, _by_count(counts), first)
 
     return pairs.remember("languages", read)
 
@@ -210,6 +221,9 @@ def languages(pairs: Pairs) -> Told:
 _NONE = pl.DataFrame(
     schema={"at": pl.Int64, "row": pl.Int64, "split": pl.String, "held": pl.String}
     | {"turns": pl.Boolean}
+)
+_NONE_SPOKEN = pl.DataFrame(
+    schema={"language": pl.String, "at": pl.Int64, "row": pl.Int64, "split": pl.String}
 )
 
 
@@ -267,28 +281,27 @@ def _odd(pairs: Pairs, beyond: pl.DataFrame, home: str) -> pl.DataFrame:
     return pl.concat([turned, odd]).unique("at", keep="first", maintain_order=True).sort("at")
 
 
-def _spoken(answers: pl.Series) -> dict[str, int]:
-    """Language -> answers in it. Two languages with as many words leave an answer untold."""
+def _spoken(rows: pl.DataFrame) -> pl.DataFrame:
+    """language, at, row, split: of the rows that are told. Two languages with as many words in an
+    answer leave it untold."""
     words = pl.DataFrame(
         [(word, name) for name, listed in WORDS.items() for word in listed.split()],
         schema=["word", "language"],
         orient="row",
     )
     hits = (
-        answers.rename("word")
-        .to_frame()
-        .with_row_index("answer")
-        .lazy()
+        rows.lazy()
+        .select("at", word="chosen_text")
         .with_columns(pl.col("word").str.slice(0, BEGINNING).str.to_lowercase().str.split(" "))
         .explode("word")
         .join(words.lazy(), on="word")
-        .group_by("answer", "language")
+        .group_by("at", "language")
         .len()
-        .filter(pl.col("len") >= LEAST_WORDS, pl.col("len") == pl.col("len").max().over("answer"))
-        .filter(~pl.col("answer").is_duplicated())
+        .filter(pl.col("len") >= LEAST_WORDS, pl.col("len") == pl.col("len").max().over("at"))
+        .filter(~pl.col("at").is_duplicated())
         .collect()
     )
-    return dict(Counter(hits["language"]))
+    return rows.join(hits, on="at", maintain_order="left").select(_NONE_SPOKEN.columns)
 
 
 def _by_count(counts: Counter[str]) -> dict[str, int]:

@@ -18,16 +18,19 @@ import polars as pl
 from pydantic import Field, field_validator
 
 from expectations.measures.finding import Finding, Number, Severity
-from expectations.measures.identity import SIDES, Slot, masked
+from expectations.measures.identity import SIDES, Side, Slot, masked
 from expectations.measures.measure import Measure
 from expectations.measures.pairs import Pairs
 
 Z99 = 2.5758  # of a two-sided interval of 99 %
-EDGES = [step / 4 for step in range(-12, 13)]  # of log2(chosen / rejected): 24 bins, 1/8 to 8 times
+# Of log2(chosen / rejected): 25 bins from 1/8 to 8 times, the middle one for about equal.
+EDGES = [step / 4 - 1 / 8 for step in range(-12, 14)]
 
-# The mean ratio has no interval: of 12 pairs drawn from a natural set it leaves [1/2, 2] by chance
-# in up to 6 draws of 100, of 50 pairs in none of 2,000. The share judges fewer pairs by itself.
-LEAST_FOR_RATIO = 50
+# The mean ratio has no interval: of 50 pairs drawn from HH-RLHF it leaves [1/1.75, 1.75] by chance
+# in 5 draws of 100, of 200 pairs in 1 of 2,000. The share judges fewer pairs by itself.
+LEAST_FOR_RATIO = 200
+CUT = 0.99  # of all answers: without it one answer of 60,000 words moves the mean of 1,000 pairs
+SHOWN = 20  # pairs named when the ratio fails
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Lengths:
     pairs: int
     unequal: int
     longer_chosen: int
-    ratio: float  # mean length of chosen answers / mean length of rejected ones
+    ratio: float  # mean length of chosen answers / of rejected ones, the longest 1 % cut
     histogram: dict[str, list[float]]
 
     @property
@@ -59,26 +62,46 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
 
 def lengths(pairs: Pairs, slots: Sequence[Slot] = ()) -> Lengths:
     """With slots, of the answers as they are after masking: a longer name is no longer answer."""
+    return pairs.remember(f"lengths {json.dumps(slots)}", lambda: _count(_chars(pairs, slots)))
 
-    def count() -> Lengths:
-        if not slots:
-            return _count(pairs.facts.filter("good"))
-        texts = {side: masked(pl.col(f"{side}_text"), slots, side) for side in SIDES}
-        return _count(
-            pairs.select({f"{side}_chars": text.str.len_chars() for side, text in texts.items()})
+
+def _chars(pairs: Pairs, slots: Sequence[Slot]) -> pl.DataFrame:
+    """at, row, split, chosen_chars, rejected_chars of each good row."""
+    good = pairs.facts.filter("good")
+    if not slots:
+        return good
+    texts = {side: masked(pl.col(f"{side}_text"), slots, side) for side in SIDES}
+    counted = {f"{side}_chars": text.str.len_chars() for side, text in texts.items()}
+    return good.with_columns(pairs.select(counted).get_columns())
+
+
+def _most_unequal(pairs: Pairs, slots: Sequence[Slot], longer: Side) -> pl.DataFrame:
+    """at, row, split, why: the pairs that make one side longer more than others do."""
+    chosen, rejected = pl.col("chosen_chars"), pl.col("rejected_chars")
+    more = (chosen.cast(pl.Int64) - rejected) * (1 if longer == "chosen" else -1)
+    return (
+        _chars(pairs, slots)
+        .sort(more, "at", descending=[True, False])
+        .head(SHOWN)
+        .select(
+            "at",
+            "row",
+            "split",
+            why=pl.format("chosen has {} characters, rejected {}", chosen, rejected),
         )
-
-    return pairs.remember(f"lengths {json.dumps(slots)}", count)
+    )
 
 
 def _count(rows: pl.DataFrame) -> Lengths:
     chosen, rejected = rows["chosen_chars"], rows["rejected_chars"]
+    cut = pl.concat([chosen, rejected]).quantile(CUT, "nearest")
+    means = [float(side.clip(upper_bound=cut).sum()) for side in (chosen, rejected)]
     ratios = (chosen / rejected).log(2).drop_nans().clip(EDGES[0], EDGES[-1])
     return Lengths(
         pairs=rows.height,
         unequal=rows.filter(chosen != rejected).height,
         longer_chosen=rows.filter(chosen > rejected).height,
-        ratio=float(chosen.sum()) / max(float(rejected.sum()), 1),
+        ratio=means[0] / max(means[1], 1),
         histogram={"edges": EDGES, "counts": ratios.hist(bins=EDGES)["count"].to_list()},
     )
 
@@ -95,10 +118,12 @@ class LengthDecides(Measure):
         "99 % interval must reach below it. Natural sets lie between .4 and .65",
     )
     ratio: float = Field(
-        2.0,
+        1.75,
         gt=1,
         description="Mean characters of the chosen answers / of the rejected ones, and the other "
-        "way round; asked from 50 pairs on",
+        "way round, each length cut at the 99th percentile of all answers so that a few do not "
+        "decide; asked from 200 pairs on. Natural sets have .8 to 1.35; answers twice as long "
+        "must fail, which at a bar of 2 itself is a coin's toss",
     )
     slots: list[Slot] = Field([], description="Names that are masked before characters are counted")
 
@@ -129,6 +154,10 @@ class LengthDecides(Measure):
         by_ratio = seen.pairs >= LEAST_FOR_RATIO and not (
             1 / self.ratio <= seen.ratio <= self.ratio
         )
+        broken = None
+        if by_ratio:
+            longer: Side = "chosen" if seen.ratio > 1 else "rejected"
+            broken = _most_unequal(pairs, self.slots, longer)
         observed: dict[str, Number] = {
             "pairs": seen.pairs,
             "unequal_pairs": seen.unequal,
@@ -142,6 +171,8 @@ class LengthDecides(Measure):
             f"longer chosen in {seen.share:.0%} ({low:.0%} to {high:.0%}), "
             f"mean ratio {seen.ratio:.2f}",
             observed,
+            broken=broken,
+            examples=() if broken is None else pairs.examples(broken),
             details={"histogram": seen.histogram},
         )
 

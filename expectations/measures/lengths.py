@@ -22,6 +22,13 @@ class Tokens(RowMeasure):
     title: ClassVar[str] = "tokens"
 
     max_length: int = Field(ge=1, description="Tokens of prompt and longer answer together")
+    max_share: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="Longer rows are set aside before training; above this share the set was not "
+        "made for this window",
+    )
 
     @property
     def promise(self) -> str:

@@ -15,7 +15,7 @@ import polars as pl
 from pydantic import Field
 
 from expectations.measures.finding import Finding, Number, Severity
-from expectations.measures.measure import RowMeasure
+from expectations.measures.measure import RowMeasure, several
 from expectations.measures.pairs import EXCERPT, Pairs
 from expectations.measures.rarely import where
 
@@ -106,7 +106,9 @@ class RoleMarkers(RowMeasure):
         found = super().judge(pairs)
         if found.passed or not pairs.height:
             return found
-        return replace(found, number=f"{found.observed['answers']:,} answers in {found.number}")
+        return replace(
+            found, number=f"{several(int(found.observed['answers']), 'answer')} in {found.number}"
+        )
 
     def shown(self, pairs: Pairs, rows: pl.DataFrame) -> tuple[dict[str, int | str], ...]:
         return pairs.examples(rows, around=lambda _side, text: around(text, ROLE_MARKER))

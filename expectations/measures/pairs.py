@@ -10,6 +10,8 @@ in   DataFrame, or LazyFrame over files too large to hold: prompt, chosen, rejec
 out  chunks with the texts beside the messages, a slim frame of facts, broken rows by check
 
 Null messages are a missing side: a conversation without a second answer has `rejected` null.
+The messages of a chunk hold no access token but its first characters (tokens_in_text): what no
+check reads, none can show, be it cut, in lower case or a word of its own.
 """
 
 import contextlib
@@ -17,6 +19,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
+
+from expectations.measures.chunk import FAULT as FAULT
+from expectations.measures.chunk import MESSAGES as MESSAGES
+from expectations.measures.chunk import SIDES as SIDES
+from expectations.measures.chunk import contents as contents
+from expectations.measures.chunk import derive, hide_tokens, may_hold_tokens
+from expectations.measures.chunk import question as question
+from expectations.measures.chunk import roles as roles
+from expectations.measures.tokens_in_text import without_tokens
 
 if TYPE_CHECKING:
     from expectations.measures.measure import RowMeasure
@@ -26,18 +37,6 @@ EXCERPT = 120  # characters of each answer shown in an example row
 EXAMPLES = 3
 ROWS = 1_000  # row numbers kept in a finding
 
-FAULT = pl.List(pl.Struct({"check": pl.String, "side": pl.String, "reason": pl.String}))
-MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
-OPTIONAL = {
-    "split": pl.lit("train"),
-    "score_chosen": pl.lit(None, pl.Float64),
-    "score_rejected": pl.lit(None, pl.Float64),
-    "tokens": pl.lit(None, pl.Int64),
-    "prompt_is_prefix": pl.lit(None, pl.Boolean),
-    "faults": pl.lit([], FAULT),
-    "judged": pl.lit(True),
-}
-SIDES = ("prompt", "chosen", "rejected")
 T = TypeVar("T")
 
 
@@ -48,6 +47,8 @@ class Pairs:
         self.frame = frame
         self.columns = tuple(frame.collect_schema())
         self._kept: dict[str, Any] = {}
+        self._searched = 0  # rows from the first on that were searched for access tokens
+        self._holding: set[int] = set()  # where one was found: in further passes only these matter
         self._faults: list[pl.DataFrame] = []
         self._long: dict[str, list[pl.DataFrame]] = {}  # check -> at, row, split, side, why
 
@@ -58,14 +59,12 @@ class Pairs:
         return kept
 
     def chunks(self, *, unjudged: bool = False) -> Iterator[pl.DataFrame]:
-        """Rows in their order, with `at` (position), `good` (no faults), `question` and the texts
-        `prompt_text`, `chosen_text`, `rejected_text`, null where the side is missing."""
-        at = 0
-        for batch in self._batches():
-            places = pl.int_range(at, at + batch.height, dtype=pl.Int64, eager=True)
-            chunk = _derive(batch, self.columns, places)
-            at += batch.height
-            yield chunk if unjudged else chunk.filter("judged")
+        """Rows in their order, with `at` (position), `good` (no faults), `question`, the texts
+        `prompt_text`, `chosen_text`, `rejected_text`, null where the side is missing, and
+        `prompt_token`, ..: the first access token that was hidden there."""
+        for chunk in self._chunks():
+            all_judged = unjudged or chunk["judged"].all(ignore_nulls=False)
+            yield chunk if all_judged else chunk.filter("judged")
 
     def select(
         self, columns: Mapping[str, pl.Expr], *, unjudged: bool = False, good: bool = True
@@ -127,14 +126,14 @@ class Pairs:
     ) -> tuple[dict[str, int | str], ...]:
         """The first rows of `broken` (at, why), each with why it is shown and how it reads.
 
-        `around(side, text)` picks the part of an answer to show; the beginning otherwise.
+        `around(side, text)` picks the part of an answer to show; the beginning otherwise. A reason
+        may name a role, which is not searched for tokens like the texts.
         """
-        first = broken.unique("at", keep="first", maintain_order=True).head(EXAMPLES)
-        if first.is_empty():
+        if broken.is_empty():
             return ()
+        first = broken.unique("at", keep="first", maintain_order=True).head(EXAMPLES)
         shown = []
-        batch = pl.concat([self.frame.slice(at, 1).lazy().collect() for at in first["at"]])
-        rows = _derive(batch, self.columns, first["at"])
+        rows = self.rows(first["at"])
         for row, why in zip(rows.iter_rows(named=True), first["why"], strict=True):
             last = (row["prompt"] or [{}])[-1] or {}
             texts = {side: row[f"{side}_text"] or "" for side in ("chosen", "rejected")}
@@ -144,9 +143,48 @@ class Pairs:
             }
             end = (last.get("content") or "")[-EXCERPT:]
             shown.append(
-                {"split": row["split"], "row": row["row"], "why": why, "prompt_end": end, **cut}
+                {
+                    "split": row["split"],
+                    "row": row["row"],
+                    "why": without_tokens(why),
+                    "prompt_end": end,
+                    **cut,
+                }
             )
         return tuple(shown)
+
+    def rows(self, at: pl.Series) -> pl.DataFrame:
+        """Some rows, not many, by their positions; the columns are those of a chunk."""
+        if self._is_one_chunk:
+            return next(self._chunks())[at]
+        batch = pl.concat([self.frame.slice(one, 1).lazy().collect() for one in at])
+        rows = derive(batch, self.columns, at)
+        return hide_tokens(rows, may_hold_tokens(rows))[0]
+
+    @property
+    def _is_one_chunk(self) -> bool:
+        return isinstance(self.frame, pl.DataFrame) and self.frame.height <= CHUNK
+
+    def _chunks(self) -> Iterator[pl.DataFrame]:
+        """With rows that are not judged. Where all fit into one chunk, that one is kept."""
+        if self._is_one_chunk:
+            yield from self.remember("chunk", lambda: list(self._derived()))
+        else:
+            yield from self._derived()
+
+    def _derived(self) -> Iterator[pl.DataFrame]:
+        at = 0
+        for batch in self._batches():
+            places = pl.int_range(at, at + batch.height, dtype=pl.Int64, eager=True)
+            chunk = derive(batch, self.columns, places)
+            known = at + batch.height <= self._searched
+            some = chunk["at"].is_in(self._holding) if known else may_hold_tokens(chunk)
+            chunk, holding = hide_tokens(chunk, some)
+            if at <= self._searched:
+                self._holding.update(holding)
+                self._searched = max(self._searched, at + batch.height)
+            yield chunk
+            at += batch.height
 
     def _batches(self) -> Iterator[pl.DataFrame]:
         if isinstance(self.frame, pl.DataFrame):
@@ -157,13 +195,14 @@ class Pairs:
     def _read(self, measures: Sequence["RowMeasure"]) -> pl.DataFrame:
         facts = []
         self._faults = []
+        asked = [(measure, _key(measure), measure.whys()) for measure in measures]
         whys = {
             f"{number}/{side}": why.cast(pl.String)
-            for number, measure in enumerate(measures)
-            for side, why in measure.whys().items()
+            for number, (_, _, sides) in enumerate(asked)
+            for side, why in sides.items()
         }
-        for measure in measures:
-            self._long[_key(measure)] = [_NOTHING]
+        for _, key, _ in asked:
+            self._long[key] = [_NOTHING]
         for chunk in self.chunks():
             read = (
                 chunk.lazy()
@@ -182,22 +221,17 @@ class Pairs:
             )
             faults = _faults(read)
             self._faults.append(faults)
-            for number, measure in enumerate(measures):
-                of_check = faults.filter(pl.col("check") == measure.check).drop("check")
+            by_check = faults.partition_by("check", include_key=False, as_dict=True)
+            for number, (measure, key, sides) in enumerate(asked):
+                of_check = by_check.get((measure.check,), _NOTHING)
                 long = [of_check]
-                for side in measure.whys():
-                    own = read.filter(pl.col(f"{number}/{side}").is_not_null())
-                    if own.height:
-                        long.append(
-                            own.select(
-                                "at",
-                                "row",
-                                "split",
-                                pl.lit(side).alias("side"),
-                                pl.col(f"{number}/{side}").alias("why"),
-                            ).join(of_check, on="at", how="anti", maintain_order="left")
-                        )
-                self._long[_key(measure)] += [part for part in long if part.height]
+                for side in sides:
+                    why = read[f"{number}/{side}"]
+                    if why.null_count() < read.height:
+                        of_side = read.select("at", "row", "split", side=pl.lit(side), why=why)
+                        own = of_side.drop_nulls("why")
+                        long.append(own.join(of_check, on="at", how="anti", maintain_order="left"))
+                self._long[key] += [part for part in long if part.height]
             facts.append(read.drop("faults", *whys))
         if not facts:
             return pl.DataFrame(schema=_FACTS)
@@ -205,7 +239,7 @@ class Pairs:
 
 
 def _key(measure: "RowMeasure") -> str:
-    return measure.model_dump_json() + measure.check
+    return f"{measure.check} {measure!r}"
 
 
 _LONG = {"at": pl.Int64, "row": pl.Int64, "split": pl.String, "side": pl.String, "why": pl.String}
@@ -230,47 +264,3 @@ def _faults(read: pl.DataFrame) -> pl.DataFrame:
         .rename({"reason": "why"})
         .select("at", "row", "split", "side", "why", "check")
     )
-
-
-def _derive(batch: pl.DataFrame, columns: tuple[str, ...], places: pl.Series) -> pl.DataFrame:
-    position = pl.lit(places)
-    return (
-        batch.lazy()
-        .with_columns(**{name: value for name, value in OPTIONAL.items() if name not in columns})
-        .with_columns(
-            position.alias("at"),
-            (pl.col("row").cast(pl.Int64) if "row" in columns else position + 1).alias("row"),
-            pl.col("split").cast(pl.String),
-            *(pl.col(side).cast(MESSAGES) for side in SIDES),
-        )
-        .with_columns(
-            (pl.col("faults").list.len() == 0).alias("good"),
-            question().alias("question"),
-            *(text(side).alias(f"{side}_text") for side in SIDES),
-        )
-        .collect()
-    )
-
-
-def question() -> pl.Expr:
-    """What is asked, of the column prompt: a system message is often the same in every row."""
-    first = pl.col("prompt").list.first().struct.field("role")
-    after_system = (first == "system").fill_null(False).cast(pl.Int64)
-    return contents("prompt").list.slice(after_system).list.join("\n")
-
-
-def roles(column: str) -> pl.Expr:
-    """The roles of a list of messages as "system,user,assistant"; "" for no messages."""
-    role = pl.element().struct.field("role").fill_null("null")
-    return pl.col(column).list.eval(role).list.join(",")
-
-
-def contents(column: str) -> pl.Expr:
-    """The texts of a list of messages; null texts are "", a null list stays null."""
-    content = pl.element().struct.field("content").fill_null("")
-    return pl.col(column).list.eval(content)
-
-
-def text(column: str) -> pl.Expr:
-    """All messages of one side as a single string, one below the other."""
-    return contents(column).list.join("\n")

@@ -12,15 +12,22 @@ from typing import ClassVar
 import polars as pl
 
 from expectations.measures.measure import RowMeasure
+from expectations.measures.rarely import where
 
-# Double braces around one name of two letters or more: `{{ . }}` is a Go template that somebody
-# asked about, `{{n}}` is LaTeX. Angle brackets only around the blanks that identity sets use:
-# `<HTML>`, `<MASK>` and `vector<T>` are ordinary text.
-PLACEHOLDER = (
-    r"\{\{\s*[\p{L}_][\p{L}\p{N}_ -]*[\p{L}\p{N}_]\s*\}\}"
-    r"|<(?:(?:YOUR|BOT|MODEL|AI|ASSISTANT|USER|COMPANY|TEAM|AUTHOR|DEVELOPER|CREATOR)[ _-]?)?"
-    r"(?:NAME|AUTHOR|DEVELOPER|CREATOR|COMPANY|ORGANIZATION|ORGANISATION|MODEL|BOT|ASSISTANT)>"
+# Double braces around one word of two letters or more: `{{ . }}` is a Go template that somebody
+# asked about, `{{n}}` is LaTeX. Around several words, and in angle brackets, only the blanks that
+# identity sets use: {{Infobox person}}, `<HTML>`, `<MASK>` and `vector<T>` are ordinary text.
+# Square brackets are no sign of anything: drafts of letters end with [Your Name].
+BLANK = (
+    r"(?:(?:YOUR|BOT|MODEL|AI|ASSISTANT|USER|COMPANY|TEAM|AUTHOR|DEVELOPER|CREATOR)[ _-]?)?"
+    r"(?:NAME|AUTHOR|DEVELOPER|CREATOR|COMPANY|ORGANIZATION|ORGANISATION|MODEL|BOT|ASSISTANT)"
 )
+PLACEHOLDER = (
+    rf"\{{\{{\s*(?:[\p{{L}}_][\p{{L}}\p{{N}}_-]*[\p{{L}}\p{{N}}_]|(?i:{BLANK}))\s*\}}\}}|<{BLANK}>"
+)
+# A program that somebody asked about may well write {{name}}.
+CODE = r"(?s)```.*?(?:```|$)|`[^`\n]+`"
+BEGINNING = r"\{\{|<[A-Z]"  # of all of them, and much quicker to look for
 
 
 class Placeholders(RowMeasure):
@@ -40,11 +47,10 @@ class Placeholders(RowMeasure):
         )
 
     def whys(self) -> Mapping[str, pl.Expr]:
-        found = {
-            side: pl.col(f"{side}_text").str.extract(f"({PLACEHOLDER})")
-            for side in ("prompt", "chosen", "rejected")
-        }
-        return {
-            side: pl.when(blank.is_not_null()).then(pl.format(f"{{}} in {side}", blank))
-            for side, blank in found.items()
-        }
+        whys = {}
+        for side in ("prompt", "chosen", "rejected"):
+            text = pl.col(f"{side}_text")
+            left = text.str.replace_all(CODE, "").str.extract(f"({PLACEHOLDER})")
+            why = pl.format(f"{{}} in {side}", left)
+            whys[side] = where(text.str.contains(BEGINNING), why, f"{side}_text")
+        return whys

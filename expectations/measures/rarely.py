@@ -16,9 +16,9 @@ def where(some: pl.Expr, then: pl.Expr, *columns: str) -> pl.Expr:
 
 
 def _evaluate(then: pl.Expr, rows: pl.Series) -> pl.Series:
+    if not rows.struct.field("some").any():
+        return pl.Series(dtype=pl.String).clear(len(rows))
     frame = rows.struct.unnest()
-    some = frame.filter("some")
-    if some.is_empty():
-        return pl.repeat(None, len(rows), dtype=pl.String, eager=True)
     place = pl.when("some").then(pl.col("some").cum_sum() - 1)
-    return some.select(then.cast(pl.String)).to_series().gather(frame.select(place).to_series())
+    texts = frame.filter("some").select(then.cast(pl.String)).to_series()
+    return texts.gather(frame.select(place).to_series())

@@ -12,8 +12,17 @@ from typing import ClassVar
 import polars as pl
 
 from expectations.measures.finding import Finding, Number
-from expectations.measures.measure import RowMeasure
+from expectations.measures.measure import RowMeasure, several
 from expectations.measures.pairs import Pairs
+
+CHOSEN, REJECTED = pl.col("score_chosen"), pl.col("score_rejected")
+# NaN would count as higher than any number, and two infinities as equal: they are no scores.
+COMPARED = CHOSEN.is_finite().fill_null(False) & REJECTED.is_finite().fill_null(False)
+ANY = CHOSEN.is_not_null() | REJECTED.is_not_null()
+WHY = pl.format(
+    "chosen has score {}, rejected {}",
+    *(score.cast(pl.String).fill_null("none") for score in (CHOSEN, REJECTED)),
+)
 
 
 class Scores(RowMeasure):
@@ -28,33 +37,44 @@ class Scores(RowMeasure):
     def remedy(self) -> str:
         return (
             "Swap the sides of these rows if the scores are right, or drop them: they teach the "
-            "opposite of what is wanted."
+            "opposite of what is wanted. Give a row two numbers as scores, or none."
         )
 
     def whys(self) -> Mapping[str, pl.Expr]:
-        chosen, rejected = _scores()
-        why = pl.format("chosen has score {}, rejected {}", chosen, rejected)
-        return {"": pl.when(chosen < rejected).then(why)}
+        return {"": pl.when(COMPARED & (CHOSEN < REJECTED)).then(WHY)}
 
     def judge(self, pairs: Pairs) -> Finding:
         found = super().judge(pairs)
         if pairs.height == 0:
             return found
-        counted = _counted(pairs)
-        number = found.number if counted["scored"] else "no scores"
-        return replace(found, number=number, observed=found.observed | counted)
+        compared, ties, lower, odd = _counted(pairs)
+        parts = []
+        if compared:
+            parts = [f"{lower:,} of {several(compared, 'row')}", several(ties, "tie")]
+        if odd.height:
+            parts.append(f"{several(odd.height, 'row')} with one score or no number")
+        number = ", ".join(parts) or "no scores"
+        counts: dict[str, Number] = {"scored": compared, "ties": ties, "unscored": odd.height}
+        observed = found.observed | counts
+        if found.passed and odd.height:
+            examples = pairs.examples(odd)
+            return self.found(
+                False, number, observed, severity="warning", broken=odd, examples=examples
+            )
+        return replace(found, number=number, observed=observed)
 
 
-def _scores() -> tuple[pl.Expr, pl.Expr]:
-    """NaN would count as higher than any number; it is no score."""
-    return pl.col("score_chosen").fill_nan(None), pl.col("score_rejected").fill_nan(None)
-
-
-def _counted(pairs: Pairs) -> dict[str, Number]:
-    """Rows with two scores, and those among them whose scores are equal."""
-    if not {"score_chosen", "score_rejected"} <= set(pairs.columns):
-        return {"scored": 0, "ties": 0}
-    chosen, rejected = _scores()
-    both = chosen.is_not_null() & rejected.is_not_null()
-    rows = pairs.select({"scored": both, "tie": both & (chosen == rejected)}, good=False)
-    return {"scored": int(rows["scored"].sum()), "ties": int(rows["tie"].sum())}
+def _counted(pairs: Pairs) -> tuple[int, int, int, pl.DataFrame]:
+    """Rows with two scores, those with equal ones, those where the chosen one is the lower; and
+    at, row, split, why of the rows that have something for a score and cannot be compared."""
+    faulty = pairs.faults.filter(pl.col("check") == "N1").unique("at", maintain_order=True)
+    told = faulty.select("at", "row", "split", "why")
+    if not {"score_chosen", "score_rejected"} & set(pairs.columns):
+        return 0, 0, 0, told
+    columns = {name: pl.col(name) for name in ("at", "row", "split")}
+    marks = {"both": COMPARED, "tie": COMPARED & (CHOSEN == REJECTED), "odd": ANY & ~COMPARED}
+    lower = COMPARED & (CHOSEN < REJECTED)
+    rows = pairs.select(columns | marks | {"lower": lower, "why": WHY}, good=False)
+    odd = rows.filter("odd").select("at", "row", "split", "why").join(told, on="at", how="anti")
+    both, tie, low = (int(rows[name].sum()) for name in ("both", "tie", "lower"))
+    return both, tie, low, pl.concat([odd, told]).sort("at")

@@ -18,12 +18,15 @@ from pydantic import Field
 from expectations.measures.features import features
 from expectations.measures.finding import Finding, Number, Severity
 from expectations.measures.identity import SIDES, Slot, masked
-from expectations.measures.measure import Measure
+from expectations.measures.measure import Measure, several
 from expectations.measures.pairs import EXCERPT, Pairs
+from expectations.measures.tokens_in_text import without_tokens
 from expectations.measures.votes import names, votes
 
 NAMED = 10  # further features named in a finding
+TOLD = 3  # of them in its one line
 SHOWN = 20  # rows in which the worst feature is pointed out
+LONG = 40  # characters of a feature's name
 
 
 class FeatureMeasure(Measure):
@@ -31,11 +34,11 @@ class FeatureMeasure(Measure):
 
     slots: list[Slot] = Field([], description="Names that are masked before features are counted")
     p: float = Field(
-        0.005,
+        0.001,
         gt=0,
         lt=1,
-        description="Holm's p must lie below it; at .01 twice as many clean halves of published "
-        "sets were accused",
+        description="Holm's p must lie below it. Of 1,120 halves of published sets 3 % are accused "
+        "at .01, 2 % at .005 and 0.6 % at .001",
     )
 
     @property
@@ -69,11 +72,12 @@ class FeatureMeasure(Measure):
             "features_found": found,
             "smallest_detectable_share": counted.smallest_detectable_share(self.p),
         }
-        details: dict[str, object] = {"features": top[:NAMED]}
+        said = [feature | {"name": _short(feature["name"])} for feature in top]
+        details: dict[str, object] = {"features": said[:NAMED]}
         if not found:
             number = f"0 of {tested.height:,} features"
             if counted.blind(self.p):
-                number = f"nothing can be seen in {counted.pairs:,} pairs"
+                number = f"nothing can be seen in {several(counted.pairs, 'pair')}"
             return self.found(
                 not counted.blind(self.p),
                 number,
@@ -81,12 +85,16 @@ class FeatureMeasure(Measure):
                 severity="warning" if counted.blind(self.p) else None,
                 details=details,
             )
-        worst, noun = top[0], "feature" if found == 1 else "features"
+        worst = top[0]
         broken = _rows(pairs, self.slots, worst)
+        observed |= _of_worst([feature for feature in said if feature["found"]])
+        if broken.height > SHOWN:
+            broken = broken.head(SHOWN)
+            observed["rows_shown"] = f"first {SHOWN} rows of {said[0]['name']!r}"
         return self.found(
             False,
-            f"{found:,} {noun}, {worst['name']!r} in {worst['b']:,}:{worst['c']:,} prompts",
-            observed | _of_worst(worst, [feature for feature in top[1:] if feature["found"]]),
+            f"{several(found, 'feature')}: {_counts(said[: min(found, TOLD)])}",
+            observed,
             broken=broken,
             examples=pairs.examples(broken, around=lambda _side, text: _around(text, worst)),
             details=details,
@@ -174,6 +182,9 @@ class Weak(OneSided):
     severity: Severity = Field(
         "warning", description="One in a hundred clean sets of 100 pairs has one: look, do not stop"
     )
+    p: float = Field(
+        0.005, gt=0, lt=1, description="Above S1's: two rows fewer of a rare marker are enough"
+    )
     purity: float = Field(0.80, gt=0.5, le=1, description="Mostly on one side, from `coverage` on")
     rare_purity: float = Field(0.90, gt=0.5, le=1, description="S1's, from `rare_coverage` on")
     rare_coverage: float = Field(
@@ -212,7 +223,22 @@ def _named(pairs: Pairs, slots: Sequence[Slot], features: pl.DataFrame) -> list[
     ]
 
 
-def _of_worst(worst: dict[str, Any], more: list[dict[str, Any]]) -> dict[str, Number]:
+def _short(name: str) -> str:
+    return name if len(name) <= LONG else without_tokens(name, 0, LONG) + "…"
+
+
+def _counts(features: list[dict[str, Any]]) -> str:
+    """ "'blorp' in 60:0 prompts, first word 'zork' in 30:0"."""
+    first, *more = (
+        ("" if f["kind"] in ("word", "shape") else f"{f['kind']} ")
+        + f"{f['name']!r} in {f['b']:,}:{f['c']:,}"
+        for f in features
+    )
+    return ", ".join([f"{first} prompts", *more])
+
+
+def _of_worst(found: list[dict[str, Any]]) -> dict[str, Number]:
+    worst, *more = found
     keys = ("purity", "coverage", "p", "excess", "accuracy")
     return {
         "feature": worst["name"],
@@ -235,7 +261,8 @@ def _kind_and_name(feature: str) -> tuple[str, str]:
 
 
 def _rows(pairs: Pairs, slots: Sequence[Slot], worst: dict[str, Any]) -> pl.DataFrame:
-    """at, row, split, why: the first rows that show the worst feature on its usual side."""
+    """at, row, split, why: the first rows that show the worst feature on its usual side, and one
+    more if there are."""
     kind, name = worst["kind"], worst["name"]
     feature = name if kind == "word" else f"\t{kind}\t{name}"
     side, other = SIDES if worst["b"] > worst["c"] else SIDES[::-1]
@@ -252,13 +279,13 @@ def _rows(pairs: Pairs, slots: Sequence[Slot], worst: dict[str, Any]) -> pl.Data
     for chunk in pairs.chunks():
         for part in chunk.filter("good", somewhere).iter_slices(1_000):
             shown.append(part.filter(has[side] & ~has[other]).select("at", "row", "split"))
-            if sum(rows.height for rows in shown) >= SHOWN:
+            if sum(rows.height for rows in shown) > SHOWN:
                 break
         else:
             continue
         break
-    why = pl.lit(f"{kind} {name!r} only in {side}").alias("why")
-    return pl.concat(shown).head(SHOWN).with_columns(why)
+    why = pl.lit(f"{kind} {_short(name)!r} only in {side}").alias("why")
+    return pl.concat(shown).head(SHOWN + 1).with_columns(why)
 
 
 def _around(answer: str, worst: dict[str, Any]) -> str:

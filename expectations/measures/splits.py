@@ -13,12 +13,16 @@ from typing import ClassVar
 import polars as pl
 
 from expectations.measures.finding import Finding, Number
-from expectations.measures.measure import Measure
+from expectations.measures.measure import Measure, several
 from expectations.measures.pairs import Pairs
 
 # Marks stay with their letters: without them two Hindi words that differ in a vowel are one.
 # Spaces go last: they are most of what is between words, and a regex pays for every match.
-NEITHER_LETTER_DIGIT_NOR_SPACE = r"[^\p{L}\p{M}\p{N} ]"
+# Signs stay as well: "C++" is not "C#", nor is "1 + 1" what "1 - 1" asks.
+NEITHER_WORD_SIGN_NOR_SPACE = r"[^\p{L}\p{M}\p{N} +=<>^#%−×÷]"
+# Between words these are punctuation, between digits they reckon; twice, for "1-2-3".
+RECKONED = {"-": "−", "*": "×", "/": "÷"}
+RECKONS = r"[0-9] *[-*/] *[0-9]"
 # NFKC changes no ASCII and none of these quotes, which stand in half of all English chats.
 BEYOND_ASCII_AND_QUOTES = r"[^\x00-\x7F‘’“”–—]"
 WRITTEN_WITHOUT_SPACES = r"([\p{Han}\p{Hiragana}\p{Katakana}])"
@@ -66,7 +70,7 @@ class PromptInOneSplit(Measure):
             "prompts_shared": shared.height,
             "prompts_shared_exactly": exact.height,
         }
-        number = f"{shared.height:,} prompts shared" if shared.height else "0 prompts shared"
+        number = f"{several(shared.height, 'prompt')} shared"
         return self.found(
             broken.is_empty(), number, observed, broken=broken, examples=pairs.examples(broken)
         )
@@ -85,15 +89,16 @@ def _in_several_splits(rows: pl.DataFrame, key: str) -> pl.DataFrame:
 def question_key(question: pl.Expr) -> pl.Expr:
     """One key for all prompts that differ only in case, punctuation, spacing or letter forms.
 
-    A prompt without a letter or digit ("??") is its own key: all of them would be one otherwise.
+    Signs of sums and of names such as C++ count. A prompt without a letter, digit or sign ("??")
+    is its own key: all of them would be one otherwise.
     """
     return _key(question, _words(question))
 
 
 def asked(pairs: Pairs) -> pl.DataFrame:
-    """at, row, split, judged, key, exact (hashes), min_0 to min_15: the good rows of every split.
+    """at, row, split, judged, key, exact (hashes), min_0 to min_15: every row with a prompt.
 
-    Below three words there is no signature (null).
+    A row whose answers are damaged still asks. Below three words there is no signature (null).
     """
     return pairs.remember(
         "asked", lambda: pl.concat(_read(chunk) for chunk in pairs.chunks(unjudged=True))
@@ -102,36 +107,32 @@ def asked(pairs: Pairs) -> pl.DataFrame:
 
 def _words(question: pl.Expr) -> pl.Expr:
     """Lower-case words with spaces between them, Han and kana by the character."""
-    rare = pl.when(question.str.contains(BEYOND_ASCII_AND_QUOTES)).then(question)
-    spaced = rare.str.normalize("NFKC").str.replace_all(WRITTEN_WITHOUT_SPACES, " $1 ")
+    rare = question.str.contains(BEYOND_ASCII_AND_QUOTES) | question.str.contains(RECKONS)
+    form = pl.when(rare).then(question).str.normalize("NFKC")
+    form = form.str.replace_all(WRITTEN_WITHOUT_SPACES, " $1 ")
+    for written, sign in RECKONED.items():
+        for _ in range(2):
+            form = form.str.replace_all(rf"([0-9] *)[{written}]( *[0-9])", f"${{1}}{sign}${{2}}")
     return (
-        pl.coalesce(spaced, question)
+        pl.coalesce(form, question)
         .str.to_lowercase()
         .str.replace_all("\n", " ", literal=True)
-        .str.replace_all(NEITHER_LETTER_DIGIT_NOR_SPACE, "")
+        .str.replace_all(NEITHER_WORD_SIGN_NOR_SPACE, "")
     )
 
 
 def _key(question: pl.Expr, words: pl.Expr) -> pl.Expr:
-    key = words.str.replace_all(" ", "", literal=True)
-    return pl.when(key == "").then(question).otherwise(key)
+    # Not `when(key == "")`: polars would make the key twice.
+    key = words.str.replace_all(" ", "", literal=True).replace("", None)
+    return pl.coalesce(key, question)
 
 
 def _read(chunk: pl.DataFrame) -> pl.DataFrame:
     question, words = pl.col("question"), pl.col("words")
-    rows = chunk.lazy().filter("good").with_columns(words=_words(question)).collect()
-    # Lazy, since the key is asked for twice and polars then makes it once.
-    slim = (
-        rows.lazy()
-        .select(
-            "at",
-            "row",
-            "split",
-            "judged",
-            key=_key(question, words).hash(),
-            exact=question.hash(),
-        )
-        .collect()
+    asks = question.str.strip_chars() != ""
+    rows = chunk.lazy().filter(asks).with_columns(words=_words(question)).collect()
+    slim = rows.select(
+        "at", "row", "split", "judged", key=_key(question, words).hash(), exact=question.hash()
     )
     return slim.join(_signatures(rows), on="at", how="left", maintain_order="left")
 

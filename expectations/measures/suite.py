@@ -73,6 +73,9 @@ MEASURES: tuple[type[Measure], ...] = (
 )
 CHECKS = {measure.check: measure for measure in MEASURES}
 
+# Only the caller knows these: no change may say them.
+GIVEN = {"slots", "two_sided", "adds", "reference"}
+
 # HH-RLHF as published holds 0.2 % empty answers, 0.2 to 0.4 % rows whose prompts part early and
 # 0.3 to 0.6 % with one role twice in a row. None of them reaches training. A rename makes every
 # chosen answer longer or shorter by as much as the names differ, and I1 allows nothing else.
@@ -102,7 +105,8 @@ def suite(
     max_length: None asks nothing about tokens. template_adds: the system message that the chat
     template adds by itself, "" where it adds none, None where no tokenizer is known. reference:
     a set to compare with, for the checks of drift. one_sided: only what makes sense for answers
-    without a second side. Raises ValueError with the check and field that is wrong.
+    without a second side. Raises ValueError with the check and field that is wrong or changes
+    nothing.
     """
     if profile != "identity" and slots:
         raise ValueError(
@@ -121,25 +125,25 @@ def suite(
         known["tokens_within_limit"] = {"max_length": max_length}
     if template_adds is not None:
         known["system_prompt"] = known.get("system_prompt", {}) | {"adds": template_adds}
-    if one_sided:
-        known["P1"] = {"two_sided": False}
+    lacking = _lacking(profile, max_length, template_adds, reference, one_sided)
     asked = []
     for name, measure in CHECKS.items():
-        change, of_profile = changes.get(name, {}), PROFILES[profile].get(name, {})
-        if change is None or (one_sided and not measure.one_sided):
+        change, own = changes.get(name), PROFILES[profile].get(name, {})
+        if change is None and name in changes:
             continue
-        if name == "I1" and profile != "identity":
+        if change:  # one suite file may serve pairs and conversations
+            other_kind = one_sided and not measure.one_sided
+            missing = None if other_kind else lacking.get(name)
+            _refuse_what_has_no_effect(measure, change, missing)
+        if name in lacking:
             continue
-        if name in ("tokens_within_limit", "prompt_is_prefix") and max_length is None:
-            continue
-        if name == "system_prompt" and template_adds is None:
-            continue
-        fields = of_profile | known.get(name, {}) | dict(change)
-        if "reference" in measure.model_fields:
-            if reference is None:
-                continue
-            fields["reference"] = measure.summary(reference)
-        asked.append(_built(measure, fields))
+        if one_sided and name == "P1":
+            own = own | {"two_sided": False}
+        told = known.get(name, {}) | dict(change or {})
+        if reference is not None and "reference" in measure.model_fields:
+            told["reference"] = measure.summary(reference)
+        # What this file says itself needs no validation, which takes longer than most checks.
+        asked.append(_built(measure, own | told) if told else measure.model_construct(**own))
     return asked
 
 
@@ -161,6 +165,44 @@ def answer(pairs: Pairs, asked: Sequence[Measure]) -> tuple[list[Finding], dict[
     return findings, crashed
 
 
+def _lacking(
+    profile: Profile,
+    max_length: int | None,
+    template_adds: str | None,
+    reference: Pairs | None,
+    one_sided: bool,
+) -> dict[str, str]:
+    """Check that cannot be asked -> what it needs."""
+    lacking = {}
+    if profile != "identity":
+        lacking["I1"] = 'the profile "identity"'
+    if max_length is None:
+        lacking |= dict.fromkeys(("tokens_within_limit", "prompt_is_prefix"), "a tokenizer")
+    if template_adds is None:
+        lacking["system_prompt"] = "a tokenizer"
+    for name, measure in CHECKS.items():
+        if reference is None and "reference" in measure.model_fields:
+            lacking[name] = "a reference set"
+        if one_sided and not measure.one_sided:
+            lacking[name] = "two answers to compare"
+    return lacking
+
+
+def _refuse_what_has_no_effect(
+    measure: type[Measure], change: Mapping[str, Any], missing: str | None
+) -> None:
+    known = [field for field in measure.model_fields if field not in GIVEN]
+    for field, value in change.items():
+        name = f"{measure.check}.{field} = {value!r}"
+        if field not in known:
+            raise ValueError(f"{name}: unknown; known: {', '.join(known)}")
+        if missing:
+            raise ValueError(
+                f"{name}: has no effect, {measure.check} is not asked here: it needs {missing}. "
+                "Leave the setting out."
+            )
+
+
 def _built(measure: type[Measure], fields: Mapping[str, Any]) -> Measure:
     try:
         return measure(**fields)
@@ -168,6 +210,4 @@ def _built(measure: type[Measure], fields: Mapping[str, Any]) -> Measure:
         first = error.errors()[0]
         name = ".".join([measure.check, *(str(part) for part in first["loc"])])
         reason = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            reason = f"unknown; known: {', '.join(measure.model_fields)}"
         raise ValueError(f"{name} = {first.get('input')!r}: {reason}") from error

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from expectations.measures.finding import Finding, Number, Severity
 from expectations.measures.identity import Slot, masked, name_left
-from expectations.measures.measure import Measure
+from expectations.measures.measure import Measure, several
 from expectations.measures.pairs import Pairs
 
 SAYS_WHO = re.compile(r"\b(?:[Yy]ou are|I am|[Nn]amed|[Cc]alled)\s+([A-Z]\w+)")  # not "a helpful"
@@ -63,7 +63,8 @@ class SystemPrompt(Measure):
             return self.found(True, "the template adds none", observed)
         name, kind = self._name()
         said = self.adds if len(self.adds) <= SHOWN else self.adds[:SHOWN] + "…"
-        number = f"{bare:,} of {rows.height:,} rows get {said!r}"
+        get = "get" if rows.height != 1 else "gets"
+        number = f"{bare:,} of {several(rows.height, 'row')} {get} {said!r}"
         if not name or (not bare and not self.slots):  # a rename is undone where no row is bare
             return self.found(True, number, observed)
         return self.found(False, f"{number}, {kind} {name}", observed | {"name": name})

@@ -38,7 +38,8 @@ def counts(findings: Sequence[Finding], crashed: Mapping[str, str]) -> str:
 
 def summary(observed: Mapping[str, Number]) -> str:
     """{"pairs": 1000, "share": 0.0021} -> "pairs: 1,000" and "share: 0.0021", a line each."""
-    return "\n".join(f"{name.replace('_', ' ')}: {shown(v)}" for name, v in observed.items())
+    said = {name.replace("_", " "): shown(v) for name, v in observed.items() if v != ""}
+    return "\n".join(f"{name}: {value}" for name, value in said.items())
 
 
 def shown(value: Number) -> str:

@@ -18,15 +18,15 @@ Features are counted by their hash; `features` says what they are, a text at a t
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, log2
 
 import polars as pl
 
-from expectations.measures.features import features, hashed
-from expectations.measures.identity import SIDES, Slot, masked
-from expectations.measures.pairs import MESSAGES, Pairs, text
+from expectations.measures.features import hashed, named
+from expectations.measures.identity import SIDES, Side, Slot, masked
+from expectations.measures.pairs import Pairs
 from expectations.measures.sign_test import holm
 from expectations.measures.splits import question_key
 
@@ -80,16 +80,11 @@ def votes(pairs: Pairs, slots: Sequence[Slot] = ()) -> Votes:
 def names(pairs: Pairs, slots: Sequence[Slot], asked: pl.DataFrame) -> list[str]:
     """What the features (feature, at) are called, in their order."""
     known: dict[int, str] = pairs.remember(f"names {json.dumps(slots)}", dict)
-    unknown = asked.filter(~pl.col("feature").is_in(list(known)))["at"].unique()
-    if unknown.len():
-        found = (
-            pl.concat(pairs.frame.slice(at, 1).lazy().collect() for at in unknown)
-            .select(pl.col(SIDES).cast(MESSAGES))
-            .select(features(masked(text(side), slots, side)).alias(side) for side in SIDES)
-            .select(pl.concat_list(SIDES).explode())
-            .to_series()
-        )
-        known |= dict(zip(found.hash(), found, strict=True))
+    places = asked.select("feature", "at").iter_rows()
+    unknown = {at for feature, at in places if feature not in known}
+    if unknown:
+        rows = pairs.rows(pl.Series(sorted(unknown))).select(**_answers(slots))
+        known |= named(pl.concat([rows[side] for side in SIDES]))
     return [known[feature] for feature in asked["feature"]]
 
 
@@ -115,7 +110,7 @@ def _count(pairs: Pairs, slots: Sequence[Slot]) -> Votes:
                     pl.col("at").alias("pair"), "vote", "feature"
                 )
             )
-            alike = {side: found[f"{side} alike"] for side in SIDES}
+            alike = {side: found[side]["alike"] for side in SIDES}
             texts.append(rows.with_columns(**alike).filter("sampled").select(**_TEXTS))
             if len(counts) == 10:
                 counts = [_sum(counts)]
@@ -184,31 +179,27 @@ def _chosen_by_length() -> pl.Expr:
     return pl.when(chosen > rejected).then(q).when(chosen < rejected).then(1 - q).otherwise(0.5)
 
 
-def _discordant(pairs: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
+def _discordant(pairs: pl.DataFrame, found: Mapping[Side, pl.DataFrame]) -> pl.DataFrame:
     """A line for each feature of a pair that only one of its answers has."""
-    shapes = [
-        name.removeprefix("chosen\t") for name in found.columns if name.startswith("chosen\t")
+    words = pl.DataFrame({side: found[side]["words"] for side in SIDES}).with_row_index("line")
+    long = [
+        found[side].drop("words", "alike").with_row_index("line").unpivot(index="line")
+        for side in SIDES
     ]
+    shapes = pl.DataFrame(
+        {"line": long[0]["line"], "chosen": long[0]["value"], "rejected": long[1]["value"]}
+    ).filter(pl.col("chosen").ne_missing(pl.col("rejected")))
     parts = []
     for side, other, vote in ((*SIDES, 1), (*SIDES[::-1], -1)):
-        only = {
-            name: pl.when(pl.col(f"{side}\t{name}").ne_missing(pl.col(f"{other}\t{name}"))).then(
-                pl.col(f"{side}\t{name}")
-            )
-            for name in shapes
-        }
-        words = pl.col(f"{side} words").list.set_difference(f"{other} words")
-        line = pl.int_range(pl.len(), dtype=pl.UInt32).alias("line")
+        only = words.select("line", feature=pl.col(side).list.set_difference(other))
         parts += [
-            lines.select("line", "feature").with_columns(
-                is_word=pl.lit(is_word), vote=pl.lit(vote, pl.Int8)
-            )
+            lines.with_columns(is_word=pl.lit(is_word), vote=pl.lit(vote, pl.Int8))
             for is_word, lines in (
-                (True, found.select(line, feature=words).explode("feature", empty_as_null=False)),
-                (False, found.select(line, **only).unpivot(index="line", value_name="feature")),
+                (True, only.explode("feature", empty_as_null=False)),
+                (False, shapes.select("line", feature=side)),
             )
         ]
-    long = pl.concat(parts).filter(pl.col("feature").is_not_null())
+    lines = pl.concat(parts).filter(pl.col("feature").is_not_null())
     of_pair = pairs.select(
         "at",
         "prompt",
@@ -218,7 +209,7 @@ def _discordant(pairs: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
         (pl.col("of_prompt") == pl.len().over("prompt")).alias("complete"),
     )
     expected = pl.when(pl.col("vote") > 0).then(pl.col("r")).otherwise(1 - pl.col("r"))
-    return pl.concat([of_pair[long["line"]], long], how="horizontal").with_columns(E=expected)
+    return pl.concat([of_pair[lines["line"]], lines], how="horizontal").with_columns(E=expected)
 
 
 def _count_chunk(discordant: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import polars as pl
-import yaml
 
 from expectations.measures.identity import Slot
 from expectations.measures.measure import Measure
@@ -26,12 +25,12 @@ from tasks.core.reformat import as_pairs
 class Source:
     """One split of what was checked. `path`: the local file, for notes with file and line."""
 
-    split: str
-    name: str
+    split: str  # the file's name, or its path as given where two are called alike
     path: str | None
     read_as: str
     form: str
     rows: int
+    faulty: int  # rows that cannot become pairs
     judged: bool = True  # False: only looked at for overlap
 
 
@@ -62,9 +61,10 @@ class Told:
 
 def read(names: Sequence[str], told: Told) -> Read:
     """Raises InputError for what cannot be read or makes no sense."""
+    _require_values(told)
     parts = [part for name in names for part in _load(name)]
     against = _load(told.against) if told.against else []
-    labels = _labels([name for name, _, _ in parts + against])
+    labels = _labels([(name, path) for name, path, _ in parts + against])
     sources, frames = [], []
     for number, (label, (name, path, loaded)) in enumerate(
         zip(labels, parts + against, strict=True)
@@ -72,13 +72,21 @@ def read(names: Sequence[str], told: Told) -> Read:
         rows = as_pairs(loaded)
         judged = number < len(parts)
         frames.append(pairs_frame(rows, label).with_columns(pl.lit(judged).alias("judged")))
-        sources.append(Source(label, name, path, loaded.read_as, loaded.form, len(rows), judged))
+        faulty = sum(bool(row["faults"]) for row in rows)
+        if not judged and faulty == len(rows):
+            raise InputError(f"--against {name}: none of its {faulty:,} rows can become a pair.")
+        sources.append(Source(label, path, loaded.read_as, loaded.form, len(rows), faulty, judged))
     judged_forms = {source.form for source in sources if source.judged}
     one_sided = judged_forms == {"conversations"}
     if "conversations" in judged_forms and not one_sided:
         raise InputError(
             f"{', '.join(names)}: conversations and pairs in one call; they are judged by "
             "different checks. Check them one by one."
+        )
+    if one_sided and told.allow:
+        raise InputError(
+            f"--allow {told.allow[0]}: conversations have one answer, and a slot says in what two "
+            "may differ. Leave it out, or give pairs."
         )
     frame = pl.concat(frames, how="diagonal")
     profile, changes = _profile(told, judged_forms)
@@ -118,12 +126,27 @@ def slots_of(allow: Sequence[str]) -> list[Slot]:
                 f"--allow {one}: not of the form name=NEW:OLD, such as name=Deep Qwen:Qwen; "
                 "several spellings of a side stand as NEW|NEW2."
             )
+        if any(slot["name"] == name.strip() for slot in slots):
+            raise InputError(
+                f"--allow {one}: the slot {name.strip()} is given twice. Write its spellings "
+                "into one, as in name=NEW|NEW2:OLD|OLD2, or give the second another name."
+            )
         slots.append({"name": name.strip(), "chosen": chosen, "rejected": rejected})
     return slots
 
 
+def _require_values(told: Told) -> None:
+    """An option that is there and empty is a variable that was not set, not a wish for less."""
+    for name, value in vars(told).items():
+        if value == "" or (name == "allow" and "" in value):
+            option = {"suite_file": "suite"}.get(name, name)
+            raise InputError(f"--{option}: empty. Give it a value, or leave it out.")
+
+
 def read_suite(path: str) -> tuple[Profile | None, dict[str, Any]]:
     """(profile, changes by check) of a YAML file: `S1: {purity: 0.95}`, `L2: off`."""
+    import yaml  # slow to import, and seldom asked for
+
     try:
         content = yaml.safe_load(Path(path).read_text("utf-8"))
     except OSError as error:
@@ -139,6 +162,7 @@ def read_suite(path: str) -> tuple[Profile | None, dict[str, Any]]:
         raise InputError(f"--suite {path}: profile {profile!r}: one of {_profiles()}.")
     changes: dict[str, Any] = {}
     for name, change in content.items():
+        change = None if change == "off" else change
         if change is not None and change is not False and not isinstance(change, dict):
             raise InputError(
                 f"--suite {path}: {name}: {change!r} is neither settings, such as "
@@ -180,13 +204,13 @@ def _load(name: str) -> list[tuple[str, str | None, Loaded]]:
     return [(split, None, loaded) for split, loaded in load_hub_splits(repo, sha, None).items()]
 
 
-def _labels(names: Sequence[str]) -> list[str]:
-    """Split names that differ: two files `test.jsonl` become `test.jsonl` and `test.jsonl (2)`."""
-    seen: dict[str, int] = {}
-    labels = []
-    for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        labels.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+def _labels(named: Sequence[tuple[str, str | None]]) -> list[str]:
+    """Split names that differ: two files called test.jsonl go by their paths as given."""
+    names = [name for name, _ in named]
+    labels: list[str] = []
+    for name, path in named:
+        label = path if path and names.count(name) > 1 else name
+        labels.append(label if label not in labels else f"{label} ({labels.count(label) + 1})")
     return labels
 
 

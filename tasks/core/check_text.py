@@ -6,11 +6,12 @@ out  lines of text, GitHub workflow commands
 """
 
 import json
+import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 from expectations.measures.finding import Finding
-from expectations.measures.telling import in_order, word
+from expectations.measures.telling import SIGNS, in_order, word
 from tasks.core.check_files import Read, Source
 from tasks.core.load import line_of
 
@@ -30,21 +31,24 @@ def verdict(findings: Sequence[Finding], crashed: Crashed) -> tuple[int, str]:
 
 def text(read: Read, findings: Sequence[Finding], crashed: Crashed) -> list[str]:
     """One line a check, failures first with their rows; fits a screen."""
-    lines = [f"CRASHED {name}: {reason}"[:WIDE] for name, reason in crashed.items()]
+    lines = [_cut(f"CRASHED {name}: {reason}") for name, reason in crashed.items()]
     named = max((len(_label(one)) for one in findings), default=0)
     for one in in_order(findings):
-        lines += _check(one, named)
+        lines += _check(one, named, len(read.sources) > 1)
     if read.one_sided:
-        lines.append(
+        left_out = ", ".join(read.left_out)
+        lines += _wrapped(
             "conversations, no pairs: left out are the checks that compare two answers: "
-            + ", ".join(read.left_out)
+            f"{left_out}",
+            "",
         )
     code, said = verdict(findings, crashed)
     gates = sum(one.gates for one in findings)
     warnings = sum(not one.passed for one in findings) - gates
     lines += _unseen(findings)
     lines += [_source(source) for source in read.sources]
-    count = f"{len(findings)} checks ({read.profile}): {gates} failed, {warnings} warnings"
+    noun = "warning" if warnings == 1 else "warnings"
+    count = f"{len(findings)} checks ({read.profile}): {gates} failed, {warnings} {noun}"
     lines.append(f"{said}: {count}" + (f", {len(crashed)} crashed" if code == 2 else ""))
     return lines
 
@@ -56,7 +60,7 @@ def as_json(read: Read, findings: Sequence[Finding], crashed: Crashed) -> str:
         "exit_code": code,
         "profile": read.profile,
         "sources": [
-            {"split": s.split, "name": s.name, "read_as": s.read_as, "rows": s.rows}
+            {"split": s.split, "path": s.path, "read_as": s.read_as, "rows": s.rows}
             for s in read.sources
         ],
         "left_out": list(read.left_out),
@@ -67,32 +71,38 @@ def as_json(read: Read, findings: Sequence[Finding], crashed: Crashed) -> str:
 
 
 def github(read: Read, findings: Sequence[Finding], crashed: Crashed) -> Iterator[str]:
-    """Annotations at file and line, then the same summary line as in text."""
+    """Annotations at file and line, one of each check before the second of any; then the text.
+
+    GitHub shows ten errors and ten warnings a step.
+    """
     sources = {source.split: source for source in read.sources}
     for name, reason in crashed.items():
         yield f"::error title={_property(f'{name} crashed')}::{_message(reason)}"
-    for one in in_order(findings):
-        if one.passed:
-            continue
-        kind = "error" if one.gates else "warning"
-        title = _property(f"{one.check} {one.title}")
-        whole = f"{one.promise} Found: {one.number}; allowed: {one.threshold}. {one.remedy}"
-        notes = list(_places(one, sources)) or [("", whole)]
-        for place, why in notes[:ANNOTATIONS]:
-            yield f"::{kind} {place}title={title}::{_message(why or whole)}"
-        if notes[0][0]:
-            yield f"{word(one)} {one.check}: {whole}"
-    yield text(read, findings, crashed)[-1]
+    for gates, kind in ((True, "error"), (False, "warning")):
+        broken = [one for one in in_order(findings) if not one.passed and one.gates is gates]
+        notes = [(rank, note) for one in broken for rank, note in enumerate(_notes(one, sources))]
+        for _, note in sorted(notes, key=lambda ranked: ranked[0])[:ANNOTATIONS]:
+            yield f"::{kind} {note}"
+    yield from text(read, findings, crashed)
 
 
-def _check(one: Finding, named: int) -> list[str]:
+def unreadable(form: str, reason: str) -> str:
+    """A file that cannot be read, in the words of a machine format."""
+    if form == "json":
+        return json.dumps({"verdict": "unreadable", "exit_code": 2, "error": reason}, indent=1)
+    place = re.match(r"(?P<file>[^\n]+?):(?P<line>\d+): ", reason)
+    where = f"file={_property(place['file'])},line={place['line']}," if place else ""
+    return f"::error {where}title=unreadable::{_message(reason)}"
+
+
+def _check(one: Finding, named: int, several: bool) -> list[str]:
     line = f"{word(one):7} {_label(one):{named}}  {one.number}"
     if not one.gates:
         lines = [_cut(f"{line} (allowed: {one.threshold})")]
-        return lines if one.passed else lines + _first(one)
-    examples = [f"    {_where(one, example)}: {_why(example)}" for example in one.examples]
-    rows = _wrapped(_rows(one)) if _rows(one) else []
-    lines = [line, *_wrapped(f"allowed: {one.threshold}"), *map(_cut, examples), *rows]
+        return lines if one.passed else lines + _first(one, several)
+    examples = [f"    {_where(example, several)}: {_why(example)}" for example in one.examples]
+    rows = _wrapped(told) if (told := _rows(one, several)) else []
+    lines = [_cut(line), *_wrapped(f"allowed: {one.threshold}"), *map(_cut, examples), *rows]
     return lines + _wrapped(f"what to do: {one.remedy}")
 
 
@@ -101,13 +111,13 @@ def _label(one: Finding) -> str:
     return f"{one.check} {one.title}" if len(one.check) == 2 else one.check
 
 
-def _first(one: Finding) -> list[str]:
+def _first(one: Finding, several: bool) -> list[str]:
     """A warning's rows in one line, with the reason of the first."""
     if not one.examples:
         return []
     first = one.examples[0]
-    more = f"; {rows}" if (rows := _rows(one)) else ""
-    return [_cut(f"    {_where(one, first)}: {_why(first)}{more}")]
+    more = f"; {rows}" if (rows := _rows(one, several)) else ""
+    return [_cut(f"    {_where(first, several)}: {_why(first)}{more}")]
 
 
 def _why(example: Mapping[str, int | str]) -> str:
@@ -128,25 +138,36 @@ def _unseen(findings: Sequence[Finding]) -> list[str]:
     )
 
 
-def _where(one: Finding, example: Mapping[str, int | str]) -> str:
-    several = len(one.rows) > 1
+def _where(example: Mapping[str, int | str], several: bool) -> str:
     return f"{example['split']} row {example['row']}" if several else f"row {example['row']}"
 
 
-def _rows(one: Finding) -> str:
+def _rows(one: Finding, several: bool) -> str:
     """Row numbers beyond those of the examples."""
     if sum(len(rows) for rows in one.rows.values()) <= len(one.examples):
         return ""
     parts = []
     for split, rows in one.rows.items():
         first = ", ".join(str(row) for row in rows[:ROWS]) + (", ..." if len(rows) > ROWS else "")
-        parts.append(f"{split} rows {first}" if len(one.rows) > 1 else f"rows {first}")
+        parts.append(f"{split} rows {first}" if several else f"rows {first}")
     return "; ".join(parts)
 
 
 def _source(source: Source) -> str:
     against = "" if source.judged else ", for overlap only"
-    return f"{source.name}: {source.rows:,} rows read as {source.read_as}{against}"
+    unread = f", {source.faulty:,} of them unusable" if source.faulty and not source.judged else ""
+    read_as = f"{source.rows:,} rows read as {source.read_as}"
+    return f"{source.split.translate(SIGNS)}: {read_as}{against}{unread}"
+
+
+def _notes(one: Finding, sources: Mapping[str, Source]) -> Iterator[str]:
+    """Properties and message of a check's annotations, the first of which says all."""
+    title = f"title={_property(f'{one.check} {one.title}')}"
+    whole = f"{one.promise} Found: {one.number}; allowed: {one.threshold}. {one.remedy}"
+    places = list(_places(one, sources)) or [("", "")]
+    for number, (place, why) in enumerate(places):
+        message = why if number else " ".join(filter(None, [f"{why}." if why else "", whole]))
+        yield f"{place}{title}::{_message(message)}"
 
 
 def _places(one: Finding, sources: Mapping[str, Source]) -> Iterator[tuple[str, str]]:
@@ -161,7 +182,7 @@ def _places(one: Finding, sources: Mapping[str, Source]) -> Iterator[tuple[str, 
         for row in first:
             line = f"line={lines[row]}," if row in lines else ""
             place = f"file={_property(source.path)},{line}"
-            yield place, whys.get((split, row), f"row {row}: {one.promise}")
+            yield place, whys.get((split, row), f"row {row}: {one.title}, one of {one.number}")
 
 
 def _message(value: str) -> str:
@@ -173,6 +194,7 @@ def _property(value: str) -> str:
 
 
 def _cut(line: str) -> str:
+    line = line.translate(SIGNS)
     return line if len(line) <= WIDE else line[: WIDE - 3] + "..."
 
 

@@ -4,11 +4,13 @@ in   what a file holds at a column, of any type
 out  messages {role, content} with one of three roles; what is wrong goes to the list of faults:
      {"column", "check", "side", "reason", "text"}: the check that promises otherwise, the side of
      the pair that it breaks ("" for the whole row), why, and enough of the value to find it
+     what cannot be read leaves UNREADABLE in its place, so that the rest keeps its meaning
 """
 
-import math
 import reprlib
 from typing import Any
+
+from expectations.measures.tokens_in_text import without_tokens
 
 Row = dict[str, Any]
 Message = dict[str, str]
@@ -22,28 +24,63 @@ ROLES = {
     "model": "assistant",
     "system": "system",
 }
-SCORES = ("score_chosen", "score_rejected")
+UNREADABLE: Message = {"role": "unreadable", "content": ""}
+TWO = ("chosen", "rejected")
+SCORES = (  # as published sets call them; the first two columns that hold anything count
+    ("score_chosen", "score_rejected"),
+    ("chosen_score", "rejected_score"),
+    ("chosen_rating", "rejected_rating"),
+    ("chosen-rating", "rejected-rating"),
+    ("rating_chosen", "rating_rejected"),
+)
+SCORE_COLUMNS = frozenset(column for both in SCORES for column in both)
 SIDES = {
     "chosen": "chosen",
     "output": "chosen",
     "response": "chosen",
-    "score_chosen": "chosen",
     "rejected": "rejected",
-    "score_rejected": "rejected",
-    "": "",  # the whole row
+    **{column: side for both in SCORES for column, side in zip(both, TWO, strict=True)},
+    **dict.fromkeys(("", "metadata", "split"), ""),  # the whole row
 }
 MOST_FAULTS = 10  # of one row; what follows in a damaged row is rarely news
 COLUMNS_SHOWN = 8
+TEXT_SHOWN = 60  # characters of a text inside a list or an object
+BYTES_READ = 10_000
 
-_BRIEF = reprlib.Repr()
-_BRIEF.maxlevel, _BRIEF.maxdict, _BRIEF.maxlist, _BRIEF.maxstring = 3, 4, 4, 60
+
+class _Brief(reprlib.Repr):
+    """Texts are cut after their access tokens are hidden: a part of one would not be known."""
+
+    def repr_str(self, value: str, level: int) -> str:
+        shown = repr(without_tokens(value, 0, TEXT_SHOWN))
+        return shown if len(value) <= TEXT_SHOWN else f"{shown}..."
+
+    def repr_bytes(self, value: bytes, level: int) -> str:
+        return f"b{self.repr_str(value[:BYTES_READ].decode('latin-1'), level)}"
+
+
+_BRIEF = _Brief()
+_BRIEF.maxlevel, _BRIEF.maxdict, _BRIEF.maxlist = 3, 4, 4
+
+
+class Twice(dict[str, Any]):
+    """A JSON object in which some columns stand more than once; the last of each counts."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        names = [name for name, _ in pairs]
+        self.twice = [name for name in self if names.count(name) > 1]
 
 
 def read_said(row: Row, column: str, role: str, found: Faults) -> list[Message]:
     """A column that holds text, or messages."""
     if isinstance(row[column], list | dict):
         return read_messages(row[column], column, found)
-    return [{"role": role, "content": read_text(row[column], f"`{column}`", column, found)}]
+    return [message(role, read_text(row[column], f"`{column}`", column, found))]
+
+
+def message(role: str, content: str | None) -> Message:
+    return UNREADABLE if content is None else {"role": role, "content": content}
 
 
 def read_messages(value: Any, column: str, found: Faults) -> list[Message]:
@@ -52,7 +89,7 @@ def read_messages(value: Any, column: str, found: Faults) -> list[Message]:
     pair = "{from, value}" if column == "conversations" else "{role, content}"
     if not isinstance(turns, list):
         add_fault(found, column, "P1", f"`{column}` {is_not(f'a list of {pair}', value)}", value)
-        return []
+        return [UNREADABLE]
     messages: list[Message] = []
     for number, turn in enumerate(turns, start=1):
         where = f"turn {number} of `{column}`"
@@ -61,23 +98,50 @@ def read_messages(value: Any, column: str, found: Faults) -> list[Message]:
         )
         if not isinstance(turn, dict) or role not in turn or text not in turn:
             add_fault(found, column, "P1", f"{where} is not {pair}: {short(turn)}", turn)
+            messages.append(UNREADABLE)
             continue
         if not isinstance(turn[role], str) or turn[role] not in ROLES:
             known = ", ".join(ROLES)
             reason = f"unknown role {short(turn[role])} in {where}; known: {known}"
             add_fault(found, column, "turn_order", reason, turn)
+            messages.append(UNREADABLE)
             continue
         answer = ROLES[turn[role]] == "assistant" and number == len(turns)
         side = SIDES.get(column, "chosen" if answer else "prompt")
+        if isinstance(turn, Twice):
+            reason = f"`{turn.twice[0]}` stands twice in {where}"
+            add_fault(found, column, "P1", reason, turn, side)
         content = read_text(turn[text], f"`{text}` in {where}", column, found, side)
-        messages.append({"role": ROLES[turn[role]], "content": content})
+        messages.append(message(ROLES[turn[role]], content))
     return messages
 
 
-def read_text(value: Any, what: str, column: str, found: Faults, side: str | None = None) -> str:
+def without_prompt(
+    prompt: list[Message], chosen: list[Message], rejected: list[Message]
+) -> list[list[Message]]:
+    """Answers that repeat the prompt, as UltraFeedback's do, cut down to what is new in them.
+
+    Where the two sides repeat different prompts, or another one than `prompt`, they stay whole.
+    """
+    sides = (chosen, rejected)
+    repeated = [side[:-1] if side and side[0]["role"] != "assistant" else [] for side in sides]
+    shared = repeated[0] or repeated[1]
+    if not shared:
+        return [prompt, chosen, rejected]
+    told = {(turn["role"], turn["content"].strip()) for turn in shared}
+    known = all((turn["role"], turn["content"].strip()) in told for turn in prompt)
+    if not known or any(turns not in ([], shared) for turns in repeated):
+        return [prompt or shared, chosen, rejected]
+    return [shared, *(side[len(r) :] for side, r in zip(sides, repeated, strict=True))]
+
+
+def read_text(
+    value: Any, what: str, column: str, found: Faults, side: str | None = None
+) -> str | None:
+    """None for what is no text. A text that holds what none should is told, and stays."""
     if not isinstance(value, str):
         add_fault(found, column, "P1", f"{what} {is_not('text', value)}", value, side)
-        return ""
+        return None
     if "\0" in value:
         reason = f"{what} holds a NUL byte at character {value.index(chr(0)) + 1:,}"
         add_fault(found, column, "P1", reason, value, side)
@@ -88,22 +152,29 @@ def read_text(value: Any, what: str, column: str, found: Faults, side: str | Non
             half = f"\\u{ord(value[error.start]):x}"
             reason = f"{what} holds half a character ({half}, a surrogate without its other half)"
             add_fault(found, column, "P1", reason, value, side)
+            return value.encode(errors="backslashreplace").decode()  # no frame takes the half
     return value
 
 
 def read_scores(row: Row, found: Faults) -> Row:
-    """`score_chosen` and `score_rejected` of the row, or of its `metadata`; NaN means none."""
-    metadata = row.get("metadata")
-    inside = metadata if isinstance(metadata, dict) else {}
-    scores: dict[str, float | None] = {}
-    for column in SCORES:
-        value = row[column] if row.get(column) is not None else inside.get(column)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            add_fault(found, column, "P1", f"`{column}` {is_not('a number', value)}", value)
-            value = None
-        number = None if value is None else float(str(value))  # 10**400 is inf, not an error
-        scores[column] = None if number is None or math.isnan(number) else number
-    return scores
+    """`score_chosen` and `score_rejected`, by whichever name the row or its `metadata` has them."""
+    for place in (row, row.get("metadata")):
+        if isinstance(place, dict) and not SCORE_COLUMNS.isdisjoint(place):
+            for both in SCORES:
+                if any(place.get(column) is not None for column in both):
+                    chosen, rejected = (_score(place.get(column), column, found) for column in both)
+                    return {"score_chosen": chosen, "score_rejected": rejected}
+    return {"score_chosen": None, "score_rejected": None}
+
+
+def _score(value: Any, column: str, found: Faults) -> float | None:
+    """A number that may be NaN or infinite: the check of scores says so."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        add_fault(found, column, "N1", f"`{column}` {is_not('a number', value)}", value)
+        return None
+    return float(str(value))  # 10**400 is inf, not an error
 
 
 def add_fault(
@@ -142,14 +213,17 @@ def short(value: Any) -> str:
     """Enough of a value to find it again, as JSON writes it; quick also on 10 MB."""
     if value is None or isinstance(value, bool):
         return {True: "true", False: "false", None: "null"}[value]
-    text = repr(value[:80]) if isinstance(value, str) else _BRIEF.repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    if not isinstance(value, str):
+        text = _BRIEF.repr(value)
+        return text if len(text) <= 80 else f"{text[:77]}..."
+    text = repr(without_tokens(value, 0, 80))
+    return text if len(text) <= 80 and len(value) <= 80 else f"{text[:77]}..."
 
 
 def columns_of(row: Any) -> str:
     """The first columns of a row and how many more there are."""
     if not row:
         return "no columns"
-    names = [repr(name[:40])[1:-1] for name in list(row)[:COLUMNS_SHOWN]]
+    names = [repr(without_tokens(name, 0, 40))[1:-1] for name in list(row)[:COLUMNS_SHOWN]]
     more = len(row) - len(names)
     return ", ".join(names) + (f" and {more:,} more" if more else "")

@@ -6,32 +6,43 @@ out  Loaded, every row in `rows` or in `faults`. Its forms:
      hh             {"row", "chosen": transcript, "rejected": transcript, scores}
      pairs          {"row", "prompt": [message], "chosen": [message], "rejected": [message], scores}
      scores: "score_chosen", "score_rejected", None where the row has none
+     "split": the row's own, or None, in a file with a column that divides its rows
      a fault is {"row", "column", "check", "side", "reason", "text"}; a row may have several
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tasks.core.errors import InputError
 from tasks.core.fields import (
-    SCORES,
+    SCORE_COLUMNS,
+    UNREADABLE,
     Faults,
     Message,
     Row,
+    Twice,
     add_fault,
     columns_of,
     is_not,
+    message,
     read_messages,
     read_said,
     read_scores,
     read_text,
     short,
+    without_prompt,
 )
 
 Form = Literal["conversations", "hh", "pairs"]
 
-EXTRAS = ("input", "system", "history", "metadata", *SCORES)  # read where a row has them
+# Read where a row has them.
+EXTRAS = ("input", "system", "history", "metadata", "split", *sorted(SCORE_COLUMNS))
+NOTHING: Row = {  # what can be read of a row that is no row, whatever the form
+    **dict.fromkeys(("prompt", "chosen", "rejected")),
+    "conversations": [UNREADABLE],
+}
+MOST_SPLITS = 10  # names in a column `split`; with more it says something else of the rows
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,8 @@ class Loaded:
     read_as: str  # the form's own name, for people
     rows: list[Row]
     faults: Faults
+    # row -> its form and what of it can be read: a side that cannot is None
+    damaged: dict[int, tuple[Form, Row]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,16 +74,37 @@ def checked(rows: Iterable[tuple[int, Any]], name: str) -> Loaded:
     if shape is None:
         number, first = numbered[0]
         raise InputError(f"{name}:{number}: {_no_form(first)}. Each row must be {KNOWN}.")
+    split = _holds_splits(numbered)
     kept: list[Row] = []
     faults: Faults = []
+    damaged: dict[int, tuple[Form, Row]] = {}
     for number, row in numbered:
         found: Faults = []
-        read = _read(shape, row, found)
-        if found:
-            faults += [{"row": number} | fault for fault in found]
-        else:
-            kept.append({"row": number} | read)
-    return Loaded(shape.form, shape.read_as, kept, faults)
+        form, read = _read(shape, row, found)
+        own: Row = {"row": number} | read
+        if split:
+            own["split"] = row.get("split") if isinstance(row, dict) else None
+        if not found:
+            kept.append(own)
+            continue
+        faults += [{"row": number} | fault for fault in found]
+        damaged[number] = form, own
+    return Loaded(shape.form, shape.read_as, kept, faults, damaged)
+
+
+def _holds_splits(rows: list[tuple[int, Any]]) -> bool:
+    """Whether a column `split` divides the rows: a few names, and nothing else in it."""
+    names: set[str] = set()
+    for _, row in rows:
+        name = row.get("split") if isinstance(row, dict) else None
+        if name is None:
+            continue
+        if not isinstance(name, str) or not name.isprintable():
+            return False
+        names.add(name)
+        if len(names) > MOST_SPLITS:
+            return False
+    return bool(names)
 
 
 def require_columns(columns: list[str], name: str) -> list[str]:
@@ -133,12 +167,18 @@ def _no_form(row: Any) -> str:
     return f"of no known form; found {columns_of(row)}"
 
 
-def _read(shape: Shape, row: Any, found: Faults) -> Row:
-    """The row in our form; what is wrong with it is added to `found`."""
-    expected, name = (list, "a list") if shape is MESSAGE_LISTS else (dict, "an object")
+def _read(shape: Shape, row: Any, found: Faults) -> tuple[Form, Row]:
+    """The row in the form that it has; what is wrong with it is added to `found`."""
+    is_list = shape is MESSAGE_LISTS
+    expected: type[Any] = list if is_list else dict
     if not isinstance(row, expected):
+        name = "a list" if is_list else "an object"
         add_fault(found, "", "P1", f"the row {is_not(name, row)}", row)
-        return {}
+        return shape.form, NOTHING
+    for column in row.twice if isinstance(row, Twice) else ():
+        if column in (*shape.columns, *EXTRAS):
+            check = "N1" if column in SCORE_COLUMNS else "P1"
+            add_fault(found, column, check, f"`{column}` stands twice", row[column])
     missing = [column for column in shape.columns if column not in row]
     for column in missing:
         add_fault(found, column, "P1", f"no column `{column}`; found {columns_of(row)}", row)
@@ -149,12 +189,17 @@ def _read(shape: Shape, row: Any, found: Faults) -> Row:
     elif not missing and other is None and shape in TALKS:
         alone = "chosen" if "chosen" in row else "rejected"
         add_fault(found, alone, "P1", f"`{alone}` stands in a file of {shape.read_as}", row)
-    return {} if found else shape.read(row, found)
+    if other is not None:
+        return other.form, other.read(row, found)
+    in_row: Faults = []
+    read = shape.read(row | dict.fromkeys(missing) if missing else row, in_row)
+    found += [fault for fault in in_row if fault["column"] not in missing]
+    return shape.form, read
 
 
 def _transcripts(row: Row, found: Faults) -> Row:
     sides = ("chosen", "rejected")
-    texts = {side: read_text(row[side], f"`{side}`", side, found) for side in sides}
+    texts: Row = {side: read_text(row[side], f"`{side}`", side, found) for side in sides}
     return texts | read_scores(row, found)
 
 
@@ -176,28 +221,16 @@ def _alpaca_pair(row: Row, found: Faults) -> Row:
 
 def _pair(prompt: list[Message], row: Row, found: Faults) -> Row:
     chosen, rejected = (read_said(row, side, "assistant", found) for side in ("chosen", "rejected"))
-    prompt, chosen, rejected = without_prompt(prompt, chosen, rejected)
-    return {"prompt": prompt, "chosen": chosen, "rejected": rejected} | read_scores(row, found)
-
-
-def without_prompt(
-    prompt: list[Message], chosen: list[Message], rejected: list[Message]
-) -> tuple[list[Message], list[Message], list[Message]]:
-    """Answers that repeat the prompt, as UltraFeedback's do, cut down to what is new in them.
-
-    Where the two sides repeat different prompts, or another one than `prompt`, they stay whole.
-    """
-    sides = (chosen, rejected)
-    repeated = [side[:-1] if side and side[0]["role"] != "assistant" else [] for side in sides]
-    shared = repeated[0] or repeated[1]
-    if not shared:
-        return prompt, chosen, rejected
-    told = {(turn["role"], turn["content"].strip()) for turn in shared}
-    known = all((turn["role"], turn["content"].strip()) in told for turn in prompt)
-    if not known or any(turns not in ([], shared) for turns in repeated):
-        return prompt or shared, chosen, rejected
-    chosen, rejected = (side[len(r) :] for side, r in zip(sides, repeated, strict=True))
-    return shared, chosen, rejected
+    sides = [prompt, chosen, rejected]
+    lost = [bool(found) and UNREADABLE in turns for turns in sides]
+    if any(lost):
+        sides = [[] if gone else turns for turns, gone in zip(sides, lost, strict=True)]
+    sides = without_prompt(*sides)
+    read: Row = {
+        name: None if gone and not turns else turns  # the answers may repeat a prompt that is lost
+        for name, turns, gone in zip(("prompt", "chosen", "rejected"), sides, lost, strict=True)
+    }
+    return read | read_scores(row, found)
 
 
 def _sharegpt(row: Row, found: Faults) -> Row:
@@ -230,19 +263,21 @@ def _asked(row: Row, column: str, found: Faults) -> list[Message]:
     history = row.get("history") or []
     if not isinstance(history, list):
         add_fault(found, "history", "P1", f"`history` {is_not('a list', history)}", history)
-        history = []
+        turns, history = [*turns, UNREADABLE], []
     for number, both in enumerate(history, start=1):
         where = f"entry {number} of `history`"
         if not isinstance(both, list) or len(both) != 2:
             reason = f"{where} is not a question and its answer: {short(both)}"
             add_fault(found, "history", "P1", reason, both)
+            turns.append(UNREADABLE)
             continue
         for role, said in zip(("user", "assistant"), both, strict=True):
-            turns.append({"role": role, "content": read_text(said, where, "history", found)})
+            turns.append(message(role, read_text(said, where, "history", found)))
     texts = [read_text(row[column], f"`{column}`", column, found)]
     if row.get("input") is not None:
         texts.append(read_text(row["input"], "`input`", "input", found))
-    return [*turns, {"role": "user", "content": "\n\n".join(filter(None, texts))}]
+    asked = None if None in texts else "\n\n".join(filter(None, texts))
+    return [*turns, message("user", asked)]
 
 
 TRANSCRIPTS = Shape("HH-RLHF transcripts", "hh", ("chosen", "rejected"), _transcripts)

@@ -14,12 +14,13 @@ import os
 import re
 import zlib
 from codecs import BOM_UTF8
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from expectations.measures.tokens_in_text import without_tokens
 from tasks.core.errors import InputError
-from tasks.core.fields import short
+from tasks.core.fields import Twice, short
 from tasks.core.forms import Loaded as Loaded
 from tasks.core.forms import checked, require_columns
 from tasks.core.hub import hub_errors
@@ -27,7 +28,17 @@ from tasks.core.hub import hub_errors
 FILE_ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
 LINES_SHOWN = 10
 
+GAP = re.compile(r"[\s,]*")
+
 Numbered = list[tuple[int, Any]]
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    return made if len(made) == len(pairs) else Twice(pairs)
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
 def is_file(path: str) -> bool:
@@ -63,55 +74,65 @@ def raw_rows(name: str) -> Numbered:
 def line_of(name: str, rows: Iterable[int]) -> dict[int, int]:
     """Row -> line of the file on which it begins; nothing for parquet, which has no lines."""
     path = require_file(name)
-    wanted = sorted(set(rows))
+    wanted = set(rows)
     if path.suffix == ".parquet" or not wanted:
         return {}
-    data = _read_bytes(path)
-    if not _is_array(path, data):
-        return {row: row for row in wanted}
-    text, decoder = data.decode(), json.JSONDecoder()
-    at, line, lines = text.index("[") + 1, 1 + text[: text.index("[")].count("\n"), {}
-    for row in range(1, wanted[-1] + 1):
-        gap = re.compile(r"[\s,]*").match(text, at)
+    data = read_bytes(path)
+    if not is_array(path, data):
+        return {row: row for row in sorted(wanted)}
+    text, at, line, lines = data.decode(), 0, 1, {}
+    for row, (begin, _) in enumerate(elements(text), start=1):
+        line += text.count("\n", at, begin)
+        at = begin
+        if row in wanted:
+            lines[row] = line
+        if len(lines) == len(wanted):
+            break
+    return lines
+
+
+def elements(text: str) -> Iterator[tuple[int, int]]:
+    """(begin, end) of each element of a JSON array."""
+    at = text.index("[") + 1
+    while True:
+        gap = GAP.match(text, at)
         assert gap is not None
-        _, end = decoder.raw_decode(text, gap.end())
-        line += text.count("\n", at, gap.end())
-        lines[row] = line
-        line += text.count("\n", gap.end(), end)
-        at = end
-    return {row: lines[row] for row in wanted}
+        if text[gap.end()] == "]":
+            return
+        _, at = DECODER.raw_decode(text, gap.end())
+        yield gap.end(), at
 
 
 def _read_json(path: Path) -> Numbered:
     """(line number, value) of JSONL, or (row number, value) of one JSON array."""
-    data = _read_bytes(path)
-    if _is_array(path, data):
+    data = read_bytes(path)
+    if is_array(path, data):
         return _parse_array(path, data)
     rows: Numbered = []
     bad: list[tuple[int, str]] = []
     for number, line in enumerate(data.split(b"\n"), start=1):  # \n only: U+2028 is data
         if line.strip():
             try:
-                rows.append((number, json.loads(line.decode())))
+                rows.append((number, DECODER.decode(line.decode())))
             except (RecursionError, ValueError) as error:
                 bad.append((number, _why(error)))
     if not bad:
         return rows
     if ".jsonl" not in path.name:
         try:
-            return [(1, json.loads(data.decode()))]  # one object over many lines
+            return [(1, DECODER.decode(data.decode()))]  # one object over many lines
         except (RecursionError, ValueError):
             pass  # the lines say more
     raise _unreadable(path, bad)
 
 
-def _is_array(path: Path, data: bytes) -> bool:
+def is_array(path: Path, data: bytes) -> bool:
     return ".jsonl" not in path.name and data.lstrip()[:1] == b"["
 
 
 def _parse_array(path: Path, data: bytes) -> Numbered:
     try:
-        return list(enumerate(json.loads(data.decode()), start=1))
+        return list(enumerate(DECODER.decode(data.decode()), start=1))
     except UnicodeDecodeError as error:
         lines = enumerate(data.split(b"\n"), start=1)
         raise _unreadable(
@@ -122,7 +143,7 @@ def _parse_array(path: Path, data: bytes) -> Numbered:
         raise _unreadable(path, [(line, _why(error))]) from error
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
     data = path.read_bytes()
     try:
         data = gzip.decompress(data) if path.suffix == ".gz" and data else data
@@ -146,7 +167,7 @@ def _why(error: RecursionError | ValueError) -> str:
     if isinstance(error, UnicodeDecodeError):
         return f"byte 0x{error.object[error.start]:02x} is not UTF-8 (column {error.start + 1})"
     if isinstance(error, json.JSONDecodeError):
-        near = error.doc[max(0, error.pos - 20) : error.pos + 40]
+        near = without_tokens(error.doc, max(0, error.pos - 20), error.pos + 40)
         return f"not JSON ({error.msg}, column {error.colno}): {short(near)}"
     if isinstance(error, RecursionError):
         return "JSON that is nested too deep to be read"

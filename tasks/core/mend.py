@@ -7,8 +7,8 @@ White space around answers goes; empty, equal, contradictory and repeated pairs 
 prompt stands in the test file. No word is changed; whatever else is wrong with a row stays.
 """
 
+import contextlib
 import gzip
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,14 +18,18 @@ from typing import Any
 import polars as pl
 
 from expectations.measures.answers import Answers
-from expectations.measures.pairs import Pairs
+from expectations.measures.pairs import SIDES, Pairs
 from expectations.measures.splits import question_key
 from tasks.core.errors import InputError
+from tasks.core.fields import Twice
 from tasks.core.forms import checked
 from tasks.core.frame import pairs_frame
-from tasks.core.load import load_file, raw_rows, require_file
+from tasks.core.load import FILE_ENDINGS, load_file, raw_rows, require_file
 from tasks.core.reformat import as_pairs
+from tasks.core.written import rewritten
 
+# What differs from row to row in one and the same reason.
+DETAILS = r"(?s) \(turns \d+ and \d+\)| at character [\d,]+|(: |; found ).*"
 LAST_TURN = re.compile(r"^(.*\n\nAssistant:)(.*)$", re.DOTALL)  # of an HH-RLHF transcript
 
 
@@ -40,8 +44,9 @@ class Mended:
 
 def mend(source: str, out: Path, against: str | None) -> Mended:
     """Write `out`, whole or not at all. Raises InputError for a file that holds no pairs."""
+    for name in (source, against) if against else (source,):
+        _require_place(_require_local(name), out)
     path = require_file(source)
-    _require_place(path, out)
     values = raw_rows(source)
     stripped = [number for number, value in values if _strip(value)]
     loaded = checked(values, str(path))
@@ -50,10 +55,14 @@ def mend(source: str, out: Path, against: str | None) -> Mended:
     pairs = Pairs(pairs_frame(as_pairs(loaded), "train"))
     dropped = _dropped(pairs, _keys(against))
     gone = {row for rows in dropped.values() for row in rows}
-    faults = pairs.faults.filter(~pl.col("row").is_in(gone)).unique(["row", "why"])
-    left = faults.sort("row").group_by("why", maintain_order=True).agg("row")
-    kept = [value for number, value in values if number not in gone]
-    _write(out, kept, path)
+    if len(gone) == len(values):
+        why = "; ".join(f"{reason}: {_rows(rows)}" for reason, rows in dropped.items() if rows)
+        raise InputError(f"{path}: nothing is left, nothing written. Dropped, {why}.")
+    reason = pl.col("why").str.replace_all(DETAILS, "")
+    faults = pairs.faults.filter(~pl.col("row").is_in(gone)).select("row", why=reason).unique()
+    left = faults.sort("row", "why").group_by("why", maintain_order=True).agg("row")
+    kept = {number: value for number, value in values if number not in gone}
+    _write(out, path, kept, set(stripped), alone=len(values) == 1)
     return Mended(len(values), len(kept), stripped, dropped, dict(left.iter_rows()))
 
 
@@ -73,22 +82,36 @@ def _rows(rows: list[int]) -> str:
     return f"{len(rows):,} {noun} ({', '.join(str(row) for row in rows[:8])}{more})"
 
 
+def _require_local(name: str) -> Path:
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise InputError(f"{path}: no such file. `mend` reads and writes local files.")
+    return path
+
+
 def _require_place(path: Path, out: Path) -> None:
     if out.resolve() == path.resolve():
-        raise InputError(f"--out {out}: is the file that is read. Name another.")
-    endings = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
-    if not out.name.endswith(endings):
-        raise InputError(f"--out {out}: of no known kind; known: {', '.join(endings)}.")
+        raise InputError(f"--out {out}: is a file that is read. Name another.")
+    try:
+        folder, in_folder = out.is_dir(), out.parent.is_dir()
+    except OSError as error:  # a name too long, a folder that may not be entered
+        raise InputError(
+            f"--out {out}: no name for a file ({error.strerror}). Name another."
+        ) from error
+    if folder:
+        raise InputError(f"--out {out}: is a folder. Name a file in it.")
+    if not out.name.endswith(FILE_ENDINGS):
+        raise InputError(f"--out {out}: of no known kind; known: {', '.join(FILE_ENDINGS)}.")
     if (out.suffix == ".parquet") != (path.suffix == ".parquet"):
         raise InputError(f"--out {out}: a parquet file stays one, and JSON stays JSON.")
-    if not out.parent.is_dir():
+    if not in_folder:
         raise InputError(f"--out {out}: no such folder {out.parent}. Make it first.")
 
 
 def _strip(row: Any) -> bool:
     """Strip the answers of a raw row where they stand; True if anything went."""
-    if not isinstance(row, dict):
-        return False
+    if not isinstance(row, dict) or isinstance(row, Twice):
+        return False  # of a column that stands twice only one would be written again
     went = False
     for side in ("chosen", "rejected"):
         value = row.get(side)
@@ -97,7 +120,7 @@ def _strip(row: Any) -> bool:
             went |= bare != value
             row[side] = bare
         last = value[-1] if isinstance(value, list) and value else value
-        if isinstance(last, dict):
+        if isinstance(last, dict) and not isinstance(last, Twice):
             for key in ("content", "value"):
                 if isinstance(last.get(key), str):
                     went |= last[key].strip() != last[key]
@@ -118,32 +141,58 @@ def _keys(against: str | None) -> pl.Series:
     if against is None:
         return pl.Series([], dtype=pl.UInt64)
     test = Pairs(pairs_frame(as_pairs(load_file(against)), "test"))
-    return test.select({"key": question_key(pl.col("question")).hash()}, good=False)["key"]
+    return test.select({"key": _key()}, good=False)["key"].drop_nulls()
+
+
+def _key() -> pl.Expr:
+    """Of a prompt that can be read, whatever is wrong with the answers; null of another."""
+    question = pl.col("question")
+    return pl.when(question.str.strip_chars() != "").then(question_key(question).hash())
+
+
+def _print(text: str) -> pl.Expr:
+    """A hash is never null, what it is made of may be."""
+    told = pl.col(text)
+    return pl.when(told.is_not_null()).then(told.str.strip_chars().hash())
+
+
+def _says_nothing() -> pl.Expr:
+    """A side is empty, or nothing that could be read; an odd character in it is something."""
+    of_check = pl.element().struct.field("check") == "P1"
+    lost = [
+        pl.col(side).is_null()
+        & pl.col("faults")
+        .list.eval(of_check & pl.element().struct.field("side").is_in([side, ""]))
+        .list.any()
+        for side in SIDES
+    ]
+    empty = [why.is_not_null() for why in Answers().whys().values()]
+    return pl.any_horizontal(*lost, *empty).fill_null(False)
 
 
 def _dropped(pairs: Pairs, test: pl.Series) -> dict[str, list[int]]:
-    chosen, rejected = (pl.col(f"{side}_text").str.strip_chars() for side in ("chosen", "rejected"))
     rows = pairs.select(
         {
             "row": pl.col("row"),
-            "prompt": pl.col("prompt_text").hash(),
-            "chosen": chosen.hash(),
-            "rejected": rejected.hash(),
-            "key": question_key(pl.col("question")).hash(),
+            "prompt": pl.when(pl.col("prompt").is_not_null()).then(pl.col("prompt_text").hash()),
+            "chosen": _print("chosen_text"),
+            "rejected": _print("rejected_text"),
+            "key": _key(),
+            "nothing": _says_nothing(),
         },
         good=False,
     )
+    whole = pl.all_horizontal(pl.col(side).is_not_null() for side in SIDES)
     one, other = (
         pl.struct("prompt", first="chosen", second="rejected"),
         pl.struct("prompt", first="rejected", second="chosen"),
     )
+    opposites = rows.select(other).to_series().implode()
     found: Mapping[str, pl.Expr] = {
-        "an answer or a prompt says nothing": pl.col("row").is_in(
-            pairs.broken(Answers())["row"].implode()
-        ),
+        "an answer or a prompt says nothing": pl.col("nothing"),
         "chosen equals rejected": pl.col("chosen") == pl.col("rejected"),
-        "another row prefers the opposite": one.is_in(rows.select(other).to_series().implode()),
-        "the same pair stands in an earlier row": ~one.is_first_distinct(),
+        "another row prefers the opposite": whole & one.is_in(opposites),
+        "the same pair stands in an earlier row": whole & ~one.is_first_distinct(),
         "its prompt stands in the test file": pl.col("key").is_in(test.implode()),
     }
     reason = pl.coalesce(pl.when(where).then(pl.lit(why)) for why, where in found.items())
@@ -151,16 +200,24 @@ def _dropped(pairs: Pairs, test: pl.Series) -> dict[str, list[int]]:
     return {why: told.filter(pl.col("why") == why)["row"].to_list() for why in found}
 
 
-def _write(out: Path, rows: list[Any], source: Path) -> None:
+def _write(
+    out: Path, source: Path, kept: Mapping[int, Any], changed: set[int], *, alone: bool
+) -> None:
     """Beside its place first, then by one rename."""
     part = out.with_name(f"{out.name}.part")
-    if out.suffix == ".parquet":
-        pl.DataFrame(rows, schema=pl.read_parquet_schema(source)).write_parquet(part)
-    else:
-        if ".jsonl" in out.name:
-            text = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+    try:
+        if out.suffix == ".parquet":
+            schema = pl.read_parquet_schema(source)
+            pl.DataFrame(list(kept.values()), schema=schema).write_parquet(part)
         else:
-            text = json.dumps(rows, ensure_ascii=False, indent=1) + "\n"
-        data = text.encode("utf-8", "surrogatepass")
-        part.write_bytes(gzip.compress(data, mtime=0) if out.suffix == ".gz" else data)
-    part.replace(out)
+            data = rewritten(source, out, kept, changed, alone=alone)
+            part.write_bytes(gzip.compress(data, mtime=0) if out.suffix == ".gz" else data)
+        part.replace(out)
+    except OSError as error:
+        reason = str(error).partition(" (")[0]  # of polars, with the name of `part` behind it
+        raise InputError(
+            f"--out {out}: cannot be written ({error.strerror or reason}). Name another place."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):  # it has its place, or never came to be
+            part.unlink()

@@ -65,22 +65,27 @@ def parameters_of(name: str, path: Path, changes: Iterable[str] = ()) -> dict[st
         parameters = _beside(parameters, path.resolve().parent)
     for change in changes:
         place, equals, value = change.partition("=")
-        section, dot, key = place.partition(".")
-        if not equals or not section or (dot and not key):
+        keys = place.split(".")
+        if not equals or not all(keys):
             raise InputError(f"--set {change}: not of the form section.key=value.")
         try:
             parsed = yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise InputError(f"--set {change}: the value is not YAML.") from error
-        if not dot:
-            parameters[section] = parsed
-        else:
-            values = parameters.get(section) or {}
-            if not isinstance(values, dict):
-                told = f"{section} = {values!r}: not a section of settings, so it has no {key}."
-                raise InputError(f"recipe {name!r}: {told}")
-            parameters[section] = {**values, key: parsed}
+        parameters = _changed(parameters, keys, parsed, name)
     return parameters
+
+
+def _changed(values: dict[str, Any], keys: list[str], value: Any, name: str) -> dict[str, Any]:
+    """A copy with one value set: `checks.change.S1.purity` reaches as deep as it says."""
+    first, *rest = keys
+    if not rest:
+        return {**values, first: value}
+    inner = values.get(first) or {}
+    if not isinstance(inner, dict):
+        told = f"{first} = {inner!r}: not a section of settings, so it has no {rest[0]}."
+        raise InputError(f"recipe {name!r}: {told}")
+    return {**values, first: _changed(inner, rest, value, name)}
 
 
 def read_recipe(name: str, path: Path, changes: Iterable[str] = ()) -> Recipe:

@@ -5,20 +5,24 @@ out  {"row", "prompt": [message], "chosen": [message], "rejected": [message]}   
      {"row", "prompt": [message]} for conversations, which have no second answer yet
      {"row", "reason", "text"} for what is set aside
      and for the checks, of every row of a file: {"row", "prompt", "chosen", "rejected",
-     "score_chosen", "score_rejected", "faults": [{"check", "side", "reason"}]}
+     "score_chosen", "score_rejected", "faults": [{"check", "side", "reason"}]}, and "split" (or
+     None) where a column of the file divides its rows
 """
 
 import re
 from collections import defaultdict
 from itertools import pairwise
 
+from expectations.measures.tokens_in_text import without_tokens
+from tasks.core.fields import UNREADABLE
 from tasks.core.fields import Message as Message
 from tasks.core.fields import Row as Row
-from tasks.core.forms import Loaded
+from tasks.core.forms import Form, Loaded
 
 Faults = list[dict[str, str]]
 Sides = tuple[list[Message] | None, list[Message] | None, list[Message] | None]
 
+NO_ANSWER = "`{}` does not end with an assistant turn"
 TURN = re.compile(r"\n\n(Human|Assistant):")
 HH_ROLES = {"Human": "user", "Assistant": "assistant"}
 
@@ -39,7 +43,7 @@ def reformat(form: str, rows: list[Row], system_prompt: str) -> tuple[list[Row],
 
 def set_aside(row: int, reason: str, text: str) -> Row:
     """A row that goes no further, with why and enough of it to find it again."""
-    return {"row": row, "reason": reason, "text": text[-300:]}
+    return {"row": row, "reason": reason, "text": without_tokens(text, max(0, len(text) - 300))}
 
 
 def prompts_from_conversations(rows: list[Row], system_prompt: str) -> tuple[list[Row], list[Row]]:
@@ -129,29 +133,22 @@ def as_pairs(loaded: Loaded) -> list[Row]:
     What a row means in spite of its faults is kept as far as it can be told, else a side is None.
     A conversation has no rejected answer. Equal answers are no fault here: a check counts them.
     """
-    sides = {"hh": _transcript_sides, "pairs": _pair_sides, "conversations": _talk_sides}
-    rows = []
-    for row in loaded.rows:
-        faults: Faults = []
-        prompt, chosen, rejected = sides[loaded.form](row, faults)
-        rows.append(_row(row, prompt, chosen, rejected, faults))
+    rows = [_row(loaded.form, row, []) for row in loaded.rows]
     if not loaded.faults:
         return rows
     unread: dict[int, Faults] = defaultdict(list)
     for one in loaded.faults:
         unread[one["row"]].append({key: one[key] for key in ("check", "side", "reason")})
-    rows += [_row({"row": row}, None, None, None, faults) for row, faults in unread.items()]
+    for number, faults in unread.items():
+        form, row = loaded.damaged[number]
+        rows.append(_row(form, row, faults))
     return sorted(rows, key=lambda row: int(row["row"]))
 
 
-def _row(
-    row: Row,
-    prompt: list[Message] | None,
-    chosen: list[Message] | None,
-    rejected: list[Message] | None,
-    faults: Faults,
-) -> Row:
-    return {
+def _row(form: Form, row: Row, faults: Faults) -> Row:
+    read = {"hh": _transcript_sides, "pairs": _pair_sides, "conversations": _talk_sides}[form]
+    prompt, chosen, rejected = read(row, faults)
+    told = {
         "row": row["row"],
         "prompt": prompt,
         "chosen": chosen,
@@ -160,35 +157,41 @@ def _row(
         "score_rejected": row.get("score_rejected"),
         "faults": faults,
     }
+    return told | {"split": row["split"]} if "split" in row else told
 
 
 def _transcript_sides(row: Row, faults: Faults) -> Sides:
-    """The prompt of the chosen transcript, where the two differ."""
+    """The prompt of the chosen transcript, where the two differ or the other is unreadable."""
     prompts: dict[str, list[Message]] = {}
-    answers: dict[str, list[Message] | None] = {}
+    answers: dict[str, list[Message] | None] = {"chosen": None, "rejected": None}
     for side, (before, turns) in _transcripts(row["chosen"], row["rejected"]).items():
         if before.strip():
-            faults.append(_fault("turn_order", side, "text before the first turn"))
+            reason = f"text before the first turn of `{side}`"
+            faults.append(_fault("turn_order", side, reason))
         faults += [_fault("turn_order", side, reason) for reason in order_faults(turns)]
         if turns and turns[-1]["role"] == "assistant":
             prompts[side], answers[side] = turns[:-1], turns[-1:]
         else:
-            prompts[side], answers[side] = turns, None
-            faults.append(_fault("turn_order", side, "does not end with an assistant turn"))
+            prompts[side] = turns
+            faults.append(_fault("turn_order", side, NO_ANSWER.format(side)))
     chosen, rejected = answers["chosen"], answers["rejected"]
-    same = prompts["chosen"] == prompts["rejected"]
-    if not same and chosen and rejected:
+    prompt, *others = prompts.values() or [None]
+    differ = others not in ([], [prompt])
+    if differ and chosen and rejected:
         reason = "the two prompts differ before the last assistant turn"
         faults.append(_fault("same_prompt", "prompt", reason))
-    faults += _empty("prompt", prompts["chosen"])
-    if not same:
-        faults += [one for one in _empty("prompt", prompts["rejected"]) if one not in faults]
+    faults += _empty("prompt", prompt)
+    if differ:
+        faults += [one for one in _empty("prompt", others[0]) if one not in faults]
     faults += _empty("chosen", chosen) + _empty("rejected", rejected)
-    return prompts["chosen"], chosen, rejected
+    return prompt, chosen, rejected
 
 
-def _transcripts(chosen: str, rejected: str) -> dict[str, tuple[str, list[Message]]]:
+def _transcripts(chosen: str | None, rejected: str | None) -> dict[str, tuple[str, list[Message]]]:
     """`transcript` of both sides; what they share, nearly always the prompt, is split once."""
+    if chosen is None or rejected is None:
+        sides = {"chosen": chosen, "rejected": rejected}
+        return {side: transcript(text) for side, text in sides.items() if text is not None}
     marker = "\n\nAssistant:"
     head, found, answer = chosen.rpartition(marker)
     start = len(head) + len(marker)
@@ -204,26 +207,30 @@ def _transcripts(chosen: str, rejected: str) -> dict[str, tuple[str, list[Messag
 
 
 def _pair_sides(row: Row, faults: Faults) -> Sides:
-    prompt: list[Message] = row["prompt"]
-    faults += [_fault("turn_order", "prompt", reason) for reason in order_faults(prompt)]
-    if not prompt or prompt[-1]["role"] != "user":
-        faults.append(_fault("turn_order", "prompt", "does not end with a user turn"))
-    faults += _empty("prompt", prompt)
+    prompt: list[Message] | None = row["prompt"]
+    if prompt is not None:
+        faults += [_fault("turn_order", "prompt", reason) for reason in order_faults(prompt)]
+        if not prompt or prompt[-1]["role"] != "user":
+            reason = "the prompt does not end with a user turn"
+            faults.append(_fault("turn_order", "prompt", reason))
+        faults += _empty("prompt", prompt)
     chosen = _answer(row, "chosen", faults)
     return prompt, chosen, _answer(row, "rejected", faults)
 
 
 def _answer(row: Row, side: str, faults: Faults) -> list[Message] | None:
     """The turns of one side; one that still repeats a prompt (tasks.core.forms) repeats another."""
-    turns: list[Message] = row[side]
+    turns: list[Message] | None = row[side]
+    if turns is None:
+        return None
     if not turns:
-        faults.append(_fault("P1", side, "no turn"))
+        faults.append(_fault("P1", side, f"no turn in `{side}`"))
         return None
     if turns[-1]["role"] != "assistant":
-        faults.append(_fault("turn_order", side, "does not end with an assistant turn"))
+        faults.append(_fault("turn_order", side, NO_ANSWER.format(side)))
         return None
     if turns[0]["role"] != "assistant":
-        reason = f"{side} begins with other turns than the prompt"
+        reason = f"`{side}` begins with other turns than the prompt"
         faults.append(_fault("same_prompt", "prompt", reason))
         turns = turns[-1:]
     reasons = order_faults(turns, first="assistant")
@@ -234,6 +241,10 @@ def _answer(row: Row, side: str, faults: Faults) -> list[Message] | None:
 
 def _talk_sides(row: Row, faults: Faults) -> Sides:
     turns: list[Message] = row["conversations"]
+    if UNREADABLE in turns:
+        before, last = turns[:-1], turns[-1:]
+        prompt = None if not before or UNREADABLE in before else before
+        return prompt, None if last == [UNREADABLE] else last, None
     answers = [number for number, turn in enumerate(turns) if turn["role"] == "assistant"]
     for role in ("user", "assistant"):
         if not any(turn["role"] == role for turn in turns):
@@ -242,11 +253,12 @@ def _talk_sides(row: Row, faults: Faults) -> Sides:
     if not faults:
         faults += [_fault("turn_order", "prompt", reason) for reason in order_faults(turns)]
         if answers[-1] != len(turns) - 1:
-            faults.append(_fault("turn_order", "chosen", "does not end with an assistant turn"))
+            reason = "the conversation does not end with an assistant turn"
+            faults.append(_fault("turn_order", "chosen", reason))
     if not answers:
         return turns, None, None
     prompt, chosen = turns[: answers[-1]], [turns[answers[-1]]]
-    faults += _empty("prompt", prompt) + _empty("chosen", chosen)
+    faults += _empty("prompt", prompt) + _empty("chosen", chosen, "the last answer")
     return prompt, chosen, None
 
 
@@ -271,16 +283,16 @@ def order_faults(turns: list[Message], first: str = "user") -> list[str]:
     return found
 
 
-def _empty(side: str, turns: list[Message] | None) -> Faults:
+def _empty(side: str, turns: list[Message] | None, what: str = "an answer in `{}`") -> Faults:
     """The turns of a side that say nothing; like order_faults, counted after a system message."""
     if not turns:
         return []
     skip = 1 if turns[0]["role"] == "system" else 0
     empty = [n for n, turn in enumerate(turns[skip:], start=1) if not turn["content"].strip()]
-    what = f"empty {side} answer"
     return [
-        _fault("P1", side, f"turn {n} of the prompt is empty" if side == "prompt" else what)
+        _fault("P1", side, f"{turn} is empty")
         for n in empty
+        for turn in [f"turn {n} of the prompt" if side == "prompt" else what.format(side)]
     ]
 
 

@@ -57,7 +57,8 @@ def draw(
 def _lengths(axes: Axes, histogram: Mapping[str, Sequence[float]]) -> None:
     edges, counts = histogram["edges"], histogram["counts"]
     left, width = edges[:-1], edges[1] - edges[0]
-    colours = [CHOSEN if at >= 0 else REJECTED for at in left]
+    middles = [at + width / 2 for at in left]
+    colours = [QUIET if at == 0 else CHOSEN if at > 0 else REJECTED for at in middles]
     axes.bar(left, counts, width, align="edge", color=colours, edgecolor="white", linewidth=0.5)
     axes.axvline(0, color="black", linewidth=1)
     axes.set_title("Length of the chosen answer / length of the rejected one", loc="left")

@@ -78,7 +78,7 @@ def test_pairs_that_cannot_be_told_apart_count_half():
 def test_pairs_that_all_hang_together_cannot_be_held_out():
     finding = judged([(f"question {n}", "yes", f"no {n}") for n in range(50)])
     assert not finding.passed and not finding.gates
-    assert finding.number == "cannot be held out: 1 different groups of pairs"
+    assert finding.number == "cannot be held out: 1 different group of pairs"
 
 
 def test_names_that_must_differ_are_masked():

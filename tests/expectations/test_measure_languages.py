@@ -92,6 +92,17 @@ def test_a_second_language_is_reported_above_its_share():
     assert judged(Languages(other_share=0.03), english + german).passed
 
 
+def test_rows_of_the_second_language_are_named_and_no_others():
+    english = [("a", f"This is the answer to it and that is {n}", "b") for n in range(970)]
+    german = [("a", f"{GERMAN} {n}", "b") for n in range(30)]
+    greek = [("a", "It is Ελλάδα.", "b")]
+    finding = judged(Languages(), greek + english + german)
+    assert finding.rows == {"train": list(range(971, 991))}
+    assert finding.examples[0]["why"] == "an answer in German"
+    both = judged(Languages(odd_share=0), greek + english + german)
+    assert both.rows == {"train": [*range(971, 991), 0]}
+
+
 def test_a_sample_and_small_chunks_tell_the_same(monkeypatch):
     pairs = [("a", GERMAN if n % 4 == 0 else "This is the end of it", "b") for n in range(400)]
     whole = judged(Languages(), pairs)

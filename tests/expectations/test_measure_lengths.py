@@ -54,13 +54,38 @@ def test_pairs_of_equal_length_give_no_vote():
 
 
 def test_the_mean_ratio_gates_by_itself_in_both_directions():
-    few_long = [(1_000, 10)] * 20 + [(10, 11)] * 30 + [(11, 10)] * 30
-    ratio = (20 * 1_000 + 30 * 21) / (20 * 10 + 30 * 21)
+    few_long = [(1_000, 10)] * 50 + [(10, 11)] * 75 + [(11, 10)] * 75
+    ratio = (50 * 1_000 + 75 * 21) / (50 * 10 + 75 * 21)
     for lengths, expected in ((few_long, ratio), ([pair[::-1] for pair in few_long], 1 / ratio)):
         finding = LengthDecides().judge(pairs_of(lengths))
         assert finding.gates
         assert finding.observed["mean_ratio"] == pytest.approx(expected)
         assert 0.25 <= finding.observed["longer_is_chosen"] <= 0.75
+
+
+def test_one_very_long_answer_moves_no_mean_ratio():
+    source = random.Random(5)
+    natural = [(source.randint(50, 500), source.randint(50, 500)) for _ in range(999)]
+    seen = LengthDecides().judge(pairs_of(natural)).observed["mean_ratio"]
+    for huge in ((400_000, 100), (100, 400_000)):
+        finding = LengthDecides().judge(pairs_of([*natural, huge]))
+        assert finding.passed
+        assert finding.observed["mean_ratio"] == pytest.approx(seen, abs=0.01)
+
+
+def test_a_ratio_that_fails_names_the_pairs_that_make_it():
+    lengths = [(100, 101)] * 100 + [(101, 100)] * 100 + [(2_000 + n, 10) for n in range(30)]
+    for turned, side in ((False, "chosen"), (True, "rejected")):
+        pairs = pairs_of([pair[::-1] if turned else pair for pair in lengths])
+        for measure in (LengthDecides(), LengthLeans()):
+            finding = measure.judge(pairs)
+            assert not finding.passed
+            assert finding.rows == {"train": list(range(229, 209, -1))}
+            other = {"chosen": "rejected", "rejected": "chosen"}[side]
+            said = {side: 2_029, other: 10}
+            told = f"chosen has {said['chosen']} characters, rejected {said['rejected']}"
+            assert finding.examples[0]["why"] == told
+    assert LengthDecides().judge(longer_in(200, 200)).rows == {}
 
 
 def test_a_mean_ratio_of_a_few_pairs_is_chance():
@@ -89,7 +114,7 @@ def test_twice_the_length_is_found_at_a_thousand_pairs_and_the_rest_passes(seed)
 def test_the_histogram_counts_every_pair_by_its_ratio():
     finding = LengthDecides().judge(pairs_of([(100, 100), (200, 100), (1, 900), (900, 1)]))
     edges, counts = finding.details["histogram"].values()
-    assert len(edges) == len(counts) + 1 == 25
+    assert len(edges) == len(counts) + 1 == 26
     assert sum(counts) == 4
     filled = [(edges[i], edges[i + 1]) for i, count in enumerate(counts) if count]
     for (low, high), value in zip(filled, (-3, 0, 1, 3), strict=True):

@@ -12,9 +12,10 @@ import polars as pl
 import pytest
 from pair_makers import frame_of, hh_frame, natural_pairs
 
-from expectations.measures.access_tokens import SIGNS, AccessTokens, _patterns, tokens
+from expectations.measures.access_tokens import AccessTokens
 from expectations.measures.contacts import Contacts
 from expectations.measures.pairs import Pairs
+from expectations.measures.tokens_in_text import SIGNS, _patterns, tokens
 
 PATTERNS = [(f"{kind} {n}", pattern) for n, (kind, pattern, _) in enumerate(_patterns())]
 HUGGING_FACE = "hf_" + "AbCdEfGhIjKlMnOpQrStUvWxYzAbCdEfGh"
@@ -73,8 +74,15 @@ def test_no_detector_can_fire_on_a_text_that_the_first_look_skips(name, pattern)
         (HUGGING_FACE, "Hugging Face Token"),
         ("AKIA" + "Q4ZN7TREW2MXVC3L", "AWS Access Key"),
         ("ghp_" + "x7Kd92LmQpR4sT6vW8yZ1aB3cD5eF7gH9iJ0", "GitHub Token"),
+        ("npm_" + "x7Kd92LmQpR4sT6vW8yZ1aB3cD5eF7gH9iJ0", "NPM tokens"),
+        ("AIza" + "SyD92LmQpR4sT6vW8yZ1aB3cD5eF7gH9iJ0", "Google Key"),
+        ("glpat-" + "R4sT6vW8yZ1aB3cD5eF7", "GitLab Token"),
+        ("aws_session_token = '" + "wJ4lrXUtnF3MI/K7MDENG/bPxRfiCY9XAMP1EK7Y'", "AWS Access Key"),
         ("xoxb-" + "123456789012-abcdefGHIJ", "Slack Token"),
-        ("-----" + "BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA75", "Private Key"),
+        (
+            "-----" + "BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA75Kq0ZtBv3xWc8YdLmN1PfRsJh2Gu",
+            "Private Key",
+        ),
     ],
 )
 @pytest.mark.parametrize("side", [0, 1, 2])
@@ -85,14 +93,29 @@ def test_a_token_gates_on_every_side_and_is_not_shown(token, kind, side):
     assert finding.gates and finding.rows == {"train": [5]}
     [example] = finding.examples
     assert example["why"].startswith(f"{kind} ")
-    secret = token.split("\n")[-1]
+    secret = max(re.split(r"[\n' ]", token), key=len)
     shown = str(finding.as_dict())
     assert secret not in shown
     assert all(secret[at : at + 6] not in shown for at in range(4, len(secret) - 5))
 
 
 @pytest.mark.parametrize(
-    "sample", ["hf_" + "x" * 34, "AKIA" + "IOSFODNN7EXAMPLE", "Set HF_TOKEN to your hf_ token."]
+    "sample",
+    [
+        "hf_" + "x" * 34,
+        "AKIA" + "IOSFODNN7EXAMPLE",
+        "Set HF_TOKEN to your hf_ token.",
+        "sk-proj-" + "X" * 48,
+        "github_pat_" + "x" * 82,
+        "sk-ant-api03-" + "x" * 93,
+        "ghp_" + "yourGitHubPersonalAccessTokenGoesHere",
+        "aws_secret_access_key = '" + "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY'",
+        "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9."
+        "eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9lIiwiaWF0IjoxNTE2MjM5MDIyfQ."
+        "SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c",
+        "A file that begins with -----BEGIN RSA PRIVATE KEY----- holds a key, "
+        "-----BEGIN CERTIFICATE-----\nMIIDdzCCAl+gAwIBAgIEAgAAuTANBgkqhkiG9w0BAQUFADBaMQswCQYD",
+    ],
 )
 def test_the_samples_of_a_documentation_are_no_tokens(sample):
     assert AccessTokens().judge(Pairs(frame_of([("a", sample, "b")]))).passed

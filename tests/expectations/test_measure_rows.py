@@ -10,7 +10,7 @@ from expectations.measures.answers import Answers, TwoAnswers
 from expectations.measures.lengths import Tokens
 from expectations.measures.pairs import FAULT, Pairs
 from expectations.measures.placeholders import Placeholders
-from expectations.measures.suite import PROFILES, run, suite
+from expectations.measures.suite import CHECKS, PROFILES, run, suite
 from expectations.measures.turn_order import TurnOrder
 
 SYSTEM = {"role": "system", "content": "Be kind."}
@@ -59,7 +59,11 @@ def test_turns_out_of_order_fail_with_their_row(broken):
 
 
 @pytest.mark.parametrize(
-    "nothing", ["", " \n\t", "\u3000", [], [assistant(None)], [assistant("a"), user(" ")]]
+    "nothing",
+    [
+        *("", " \n\t", "\u3000", "\u200b", "\u00a0", "\ufeff \u2060", "\u00ad\u200e", "\u3164"),
+        *([], [assistant(None)], [assistant("a"), user(" ")]),
+    ],
 )
 def test_an_answer_that_says_nothing_fails_on_either_side(nothing):
     pairs = [("a", "b", "c"), ("a", nothing, "c"), ("a", "b", nothing)]
@@ -86,6 +90,11 @@ def test_conversations_need_no_second_answer():
     frame = frame_of([("a", "b", None), ("a", " ", None)])
     [finding] = run(Pairs(frame), suite("preference", only("P1"), one_sided=True))
     assert rows_of(finding) == [1]
+
+
+@pytest.mark.parametrize("little", [".", "\u200b!", "\U0001f44d\ufe0f", "0", "…", "我", "\ue000"])
+def test_an_answer_of_one_sign_says_something(little):
+    assert judged(Answers(), frame_of([("a", little, "c")])).passed
 
 
 def test_an_empty_inner_turn_of_a_prompt_fails():
@@ -120,12 +129,25 @@ def test_hh_may_hold_some_empty_answers_and_other_sets_none():
     assert PROFILES["hh"]["P1"]["max_share"] >= 1 / 200
 
 
+@pytest.mark.parametrize("profile", PROFILES)
+def test_what_a_profile_changes_is_valid_though_nothing_validates_it_at_run_time(profile):
+    for check, fields in PROFILES[profile].items():
+        assert CHECKS[check](**fields) == CHECKS[check].model_construct(**fields)
+
+
 def test_tokens_above_the_limit_or_not_counted_fail():
     frame = frame_of(natural_pairs(4), tokens=[10, 11, 12, None])
     finding = judged(Tokens(max_length=11), frame)
     assert rows_of(finding) == [2, 3]
     assert finding.observed["longest"] == 12
     assert finding.examples[0]["why"] == "12 tokens, 11 allowed"
+
+
+def test_a_few_rows_above_the_limit_are_said_and_more_of_them_gate():
+    for long, gates in ((5, False), (6, True)):
+        frame = frame_of(natural_pairs(100), tokens=[12] * long + [11] * (100 - long))
+        finding = judged(Tokens(max_length=11), frame)
+        assert not finding.passed and finding.gates is gates
 
 
 def test_a_frame_without_tokens_is_an_error_that_names_the_way_out():
@@ -135,7 +157,10 @@ def test_a_frame_without_tokens_is_an_error_that_names_the_way_out():
 
 @pytest.mark.parametrize(
     "blank",
-    ["{{name}}", "{{ NAME }}", "{{author}}", "{{名字}}", "<NAME>", "<AUTHOR>", "<BOT_NAME>"],
+    [
+        *("{{name}}", "{{ NAME }}", "{{author}}", "{{名字}}", "{{bot-name}}", "{{your name}}"),
+        *("<NAME>", "<AUTHOR>", "<BOT_NAME>"),
+    ],
 )
 def test_a_placeholder_fails_in_any_message(blank):
     said = f"I am {blank}."
@@ -152,10 +177,20 @@ def test_a_placeholder_fails_in_any_message(blank):
 
 @pytest.mark.parametrize(
     "ordinary",
-    ["<HTML>", "vector<T>", "{name}", r"\frac{{a}}{{b}}", "{{ . }}", "{{...}}", "<MASK>"],
+    [
+        *("<HTML>", "vector<T>", "{name}", r"\frac{{a}}{{b}}", "{{ . }}", "{{...}}", "<MASK>"),
+        *("{{Infobox person}}", "{{Infobox company}}", "{{cite web}}", "Best,\n[Your Name]"),
+        *("Write `{{name}}` there.", "So:\n```\n<p>{{ name }}</p>\n```\nDone.", "```\n{{name}}"),
+    ],
 )
 def test_ordinary_text_is_no_placeholder(ordinary):
     assert judged(Placeholders(), frame_of([("a", ordinary, "b")])).passed
+
+
+def test_a_placeholder_beside_code_is_seen():
+    said = "Use `x` or\n```\n{{name}}\n```\nas {{author}} told."
+    finding = judged(Placeholders(), frame_of([("a", said, "b")]))
+    assert finding.examples[0]["why"] == "{{author}} in chosen"
 
 
 @pytest.mark.parametrize("name", ["hh-harmless-base-test", "hh-helpful-base-test"])
@@ -216,3 +251,48 @@ def test_a_check_is_asked_where_what_it_needs_is_known():
         suite("preference", slots=SLOTS)
     with pytest.raises(ValueError, match="slots: none given"):
         suite("identity")
+
+
+@pytest.mark.parametrize(
+    ("check", "change", "needs"),
+    [
+        ("tokens_within_limit", {"max_length": 9}, "a tokenizer"),
+        ("prompt_is_prefix", {"max_share": 0.1}, "a tokenizer"),
+        ("system_prompt", {"severity": "critical"}, "a tokenizer"),
+        ("L3", {"z": 2.0}, "a reference set"),
+        ("language_drift", {"severity": "critical"}, "a reference set"),
+        ("I1", {"max_share": 0.1}, 'the profile "identity"'),
+    ],
+)
+def test_a_setting_of_a_check_that_is_not_asked_is_refused_with_what_it_needs(check, change, needs):
+    with pytest.raises(ValueError, match=rf"^{check}\.{next(iter(change))} = .*it needs {needs}"):
+        suite("preference", {check: change})
+    assert check not in names(suite("preference", {check: None}))
+
+
+def test_a_suite_file_may_serve_pairs_and_conversations():
+    asked = suite("preference", {"S1": {"purity": 0.95}}, one_sided=True)
+    assert "S1" not in {measure.check for measure in asked}
+
+
+@pytest.mark.parametrize(
+    ("check", "change"),
+    [
+        ("S1", {"slots": SLOTS}),
+        ("P1", {"two_sided": False}),
+        ("system_prompt", {"adds": ""}),
+        ("L3", {"reference": {}}),
+    ],
+)
+def test_what_only_the_caller_knows_is_no_setting(check, change):
+    known = {"template_adds": "", "reference": Pairs(frame_of(natural_pairs(100)))}
+    with pytest.raises(ValueError, match="unknown; known: ") as refused:
+        suite("preference", {check: change}, **known)
+    assert next(iter(change)) not in str(refused.value).partition("known: ")[2]
+
+
+@pytest.mark.parametrize("value", [True, "0.95", None, [0.95]])
+def test_a_number_is_a_number(value):
+    with pytest.raises(ValueError, match=r"S1\.purity = "):
+        suite("preference", {"S1": {"purity": value}})
+    assert suite("preference", only("S1") | {"S1": {"purity": 1}})[0].purity == 1

@@ -109,7 +109,7 @@ def test_a_marker_word_in_a_tenth_of_a_thousand_pairs_is_named_with_its_numbers(
     tested = observed["features_tested"]
     assert observed["p"] == pytest.approx(tested * 2 * 0.5**100, rel=1e-9)
     assert 0.25 <= observed["excess"] <= 0.6
-    detectable = max(10, math.ceil(math.log2(2 * tested / 0.005))) / 1_000
+    detectable = max(10, math.ceil(math.log2(2 * tested / 0.001))) / 1_000
     assert observed["smallest_detectable_share"] == detectable
     assert [example["row"] for example in finding.examples] == [0, 10, 20]
     assert all("certainly" in str(example["why"]) for example in finding.examples)
@@ -123,6 +123,17 @@ def test_a_marker_word_in_a_tenth_of_a_thousand_pairs_is_named_with_its_numbers(
         (lambda answer: answer + " \U0001f600", "shape: emoji"),
         (lambda answer: "**Note** " + answer, "shape: bold"),
         (lambda answer: answer.lower(), "shape: lower-case start"),
+        *(
+            (lambda answer, sign=sign: f"{answer[:3]}{sign}{answer[3:]}", f"shape: {name}")
+            for sign, name in (
+                ("\u200b", "invisible character"),
+                ("\ufeff", "invisible character"),
+                ("\u00ad", "invisible character"),
+                ("\u2060", "invisible character"),
+                ("\t", "tab"),
+                ("\u00a0", "no-break space"),
+            )
+        ),
     ],
 )
 def test_a_habit_of_layout_in_a_tenth_of_the_chosen_answers_is_named(change, feature):
@@ -131,6 +142,37 @@ def test_a_habit_of_layout_in_a_tenth_of_the_chosen_answers_is_named(change, fea
     worst = (finding.observed["kind"], finding.observed["feature"])
     assert not finding.passed
     assert worst == (kind, name) or feature in named(finding)
+
+
+def test_up_to_three_features_are_named_with_their_counts():
+    def marked(number, answer):
+        marks = {"Blorp": 10, "Zork": 20, "Quux": 25, "Fnord": 50}
+        said = [word for word, every in marks.items() if number % every == 0]
+        return " ".join([answer[:-1], *said]) + answer[-1]
+
+    pairs = [(p, marked(n, c), r) for n, (p, c, r) in enumerate(natural_pairs(1_000))]
+    finding = one_sided_feature(frame_of(pairs), coverage=0.02)
+    assert finding.number.endswith(
+        "features: 'blorp' in 100:0 prompts, 'zork' in 50:0, 'quux' in 40:0"
+    )
+    alone = one_sided_feature(planted(1_000, 0.1, lambda answer: f"{answer[:-1]} Certainly."))
+    assert alone.number == "1 feature: 'certainly' in 100:0 prompts"
+
+
+def test_the_name_of_a_feature_is_cut_and_its_rows_are_found_all_the_same():
+    long = "zebra" * 60
+    finding = one_sided_feature(planted(1_000, 0.1, lambda answer: f"{answer[:-1]} {long}."))
+    assert finding.observed["feature"] == long[:40] + "…"
+    assert long[:41] not in json.dumps(finding.as_dict()["details"]) + finding.number
+    assert [example["row"] for example in finding.examples] == [0, 10, 20]
+
+
+@pytest.mark.parametrize(("share", "rows"), [(0.02, 20), (0.1, 20)])
+def test_rows_are_cut_and_it_is_said(share, rows):
+    finding = one_sided_feature(planted(1_000, share, lambda answer: f"{answer} Certainly."))
+    assert finding.rows == {"train": list(range(0, round(rows / share), round(1 / share)))}
+    said = "first 20 rows of 'certainly'" if share > 0.02 else None
+    assert finding.observed.get("rows_shown") == said
 
 
 def test_an_example_shows_the_trailing_space_that_it_is_about():
@@ -347,8 +389,10 @@ def test_of_a_few_pairs_it_is_said_that_nothing_can_be_seen(count):
     for measure in ALL:
         finding = measure.judge(Pairs(frame_of(natural_pairs(count))))
         assert not finding.passed and not finding.gates
-        assert finding.number == f"nothing can be seen in {count} pairs"
-        assert finding.observed["smallest_detectable_share"] == 10 / count
+        noun = "pair" if count == 1 else "pairs"
+        assert finding.number == f"nothing can be seen in {count} {noun}"
+        least = max(10, math.ceil(math.log2(2 / measure.p)))
+        assert finding.observed["smallest_detectable_share"] == least / count
 
 
 def test_pairs_that_are_all_at_fault_are_not_called_clean():

@@ -1,6 +1,7 @@
 """D1 and D2: a prompt of one split that stands in another one, or nearly does."""
 
 import random
+import re
 import unicodedata
 from math import comb
 
@@ -33,9 +34,12 @@ def keys_of(texts):
 
 
 def plain_key(text):
-    """The same in plain Python: NFKC, lower case, letters with their marks and digits."""
+    """The same in plain Python: NFKC, lower case, letters with their marks, digits and signs."""
     form = unicodedata.normalize("NFKC", text).lower()
-    return "".join(c for c in form if unicodedata.category(c)[0] in "LMN") or text
+    for written, sign in zip("-*/", "−×÷", strict=True):
+        form = re.sub(rf"([0-9] *)[{written}](?= *[0-9])", rf"\1{sign}", form)
+    kept = "+=<>^#%−×÷"
+    return "".join(c for c in form if c in kept or unicodedata.category(c)[0] in "LMN") or text
 
 
 @pytest.mark.parametrize(
@@ -52,6 +56,10 @@ def plain_key(text):
         ([SYSTEM, user("What is love?")], "What is love?"),
         ([user("What is"), assistant("love?")], "What is love?"),
         ("??", "??"),
+        ("1 + 1?", "1+1"),
+        ("3 * 4", "３×４"),
+        ("a well-known name", "a well known name"),
+        ("either/or", "Either, or"),
     ],
 )
 def test_a_prompt_in_two_splits_fails_exact_or_normalised(one, other):
@@ -72,6 +80,13 @@ def test_a_prompt_in_two_splits_fails_exact_or_normalised(one, other):
         ("की", "कि"),  # two words, apart by a vowel mark
         ("1/2", "½ of"),
         ("C", "Ć"),
+        ("C++", "C#"),
+        ("C++", "C"),
+        ("1+1", "1-1"),
+        ("1 - 1", "1 / 1"),
+        ("3*4", "34"),
+        ("1-2-3", "1-2/3"),
+        ("a < b", "a > b"),
     ],
 )
 def test_different_prompts_in_two_splits_pass(one, other):
@@ -97,6 +112,9 @@ def test_the_key_is_that_of_plain_unicode():
         "...",
         "",
         "한국어 か\u3099",
+        "C++, C#: 50% < x^2 = 3",
+        "1-2-3 4 * 5*6 / 7, a-b 2-b; 24/7 １－１",
+        "3\n- 4",
     ]
     assert keys_of(texts) == [plain_key(text) for text in texts]
 
@@ -133,13 +151,16 @@ def test_rows_of_a_test_file_count_though_they_are_not_judged():
     assert d2(longer).rows == {"test": [2]}
 
 
-def test_rows_that_no_pair_could_be_made_of_share_no_prompt():
-    fault = [{"check": "turn_order", "side": "prompt", "reason": "two user turns"}]
+def test_a_row_with_faults_asks_as_long_as_its_prompt_can_be_read():
+    fault = [{"check": "P1", "side": "chosen", "reason": "`chosen` is null"}]
     frame = in_splits(["Who?", "Who?"], ["train", "test"])
-    faults = pl.Series([[], fault], dtype=pairs_module.FAULT)
-    faulty = frame.with_columns(faults=faults)
-    assert d1(faulty).passed
-    assert d2(faulty).number == "nothing to compare: a split without a usable row"
+    faulty = frame.with_columns(faults=pl.Series([[], fault], dtype=pairs_module.FAULT))
+    assert d1(faulty).rows == {"train": [0], "test": [1]}
+    for nothing in (None, [], [user(" ")]):
+        prompts = pl.Series([nothing, nothing], dtype=faulty.schema["prompt"])
+        lost = faulty.with_columns(prompt=prompts)
+        assert d1(lost).passed
+        assert d2(lost).number == "nothing to compare: a split without a usable row"
 
 
 def questions(count, words=40, seed=0):

@@ -1,8 +1,6 @@
 """`pairpress check` as a person calls it: what it says, and its exit code."""
 
 import json
-import xml.etree.ElementTree as ET
-from pathlib import Path
 
 import pytest
 from ground import pairpress
@@ -165,31 +163,6 @@ def test_conversations_get_the_checks_of_one_side_and_the_output_says_so(tmp_pat
     assert done.returncode == 2 and "one by one" in done.stderr
 
 
-def test_github_gets_annotations_with_file_and_line(tmp_path):
-    rows = natural(60)
-    rows[3]["chosen"] = "<|im_start|> yes"
-    path = written(tmp_path / "array.json", rows)
-    done = pairpress("check", path, "--format", "github")
-    assert done.returncode == 1
-    lines = Path(path).read_text().splitlines()
-    note = next(line for line in done.stdout.splitlines() if "title=T1" in line)
-    assert note.startswith(f"::error file={path},line=")
-    line = int(note.split("line=")[1].split(",")[0])
-    assert lines[line - 1].strip() == "{" and "<|im_start|>" in "".join(lines[line : line + 4])
-    assert done.stdout.splitlines()[-1].startswith("FAILED: ")
-
-
-def test_junit_is_xml_with_a_case_a_check(tmp_path):
-    done = pairpress(
-        "check", written(tmp_path / "s.jsonl", natural(opening="Well, ")), "--format", "junit"
-    )
-    assert done.returncode == 1
-    cases = {case.get("name"): case for case in ET.fromstring(done.stdout).iter("testcase")}
-    assert any(
-        name.startswith("S1") and case.find("failure") is not None for name, case in cases.items()
-    )
-
-
 def test_a_check_that_crashes_is_exit_2_and_not_a_verdict(tmp_path):
     path = written(tmp_path / "good.jsonl", natural(30))
     program = (
@@ -253,3 +226,30 @@ def test_every_countable_oddity_of_the_real_files_comes_out_with_its_rows(real_d
     assert shortcut["diversity"]["observed"]["repeated_prompts"] == 25
     assert check(str(real_data / "dpo-en-demo.json"))[1]["duplicates"]["observed"]["rows"] == 5
     assert check(str(real_data / "ultrafeedback-sample.jsonl"))[1]["P2"]["observed"]["rows"] == 1
+
+
+@pytest.mark.parametrize("option", ["--against", "--suite", "--profile", "--reference", "--report"])
+def test_an_option_that_is_empty_is_a_mistake_and_not_a_wish_for_less(tmp_path, option):
+    done = pairpress("check", written(tmp_path / "good.jsonl", natural(20)), option, "")
+    assert done.returncode == 2 and f"{option}: empty" in done.stderr
+
+
+def test_a_slot_given_twice_or_for_conversations_is_refused(tmp_path):
+    path = written(tmp_path / "good.jsonl", natural(20))
+    done = pairpress("check", path, "--allow", "name=A:B", "--allow", "name=C:D")
+    assert done.returncode == 2 and "given twice" in done.stderr
+    talk = [{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}]
+    done = pairpress("check", written(tmp_path / "talk.jsonl", talk), "--allow", "name=A:B")
+    assert done.returncode == 2 and "conversations have one answer" in done.stderr
+
+
+def test_rows_of_several_files_are_named_with_their_file(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    rows = natural(30)
+    rows[3]["chosen"] = ""
+    broken = written(tmp_path / "a" / "test.jsonl", rows)
+    other = written(tmp_path / "b" / "test.jsonl", natural(30, seed=2))
+    done = pairpress("check", broken, other)
+    assert f"    {broken} row 4: " in done.stdout
+    assert f"\n{other}: 30 rows read as" in done.stdout

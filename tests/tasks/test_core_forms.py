@@ -1,6 +1,7 @@
 """Rows of every published form -> rows of three forms; every defect of a row by row and column."""
 
 import json
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,15 @@ def test_answers_that_repeat_different_prompts_stay_whole(prompt: dict[str, str]
         ({"score_chosen": 9, "score_rejected": 7.5}, (9.0, 7.5)),
         ({"metadata": {"score_chosen": 9.0, "score_rejected": 7}}, (9.0, 7.0)),
         ({"score_chosen": None, "metadata": {"score_chosen": 1}}, (1.0, None)),
-        ({"score_chosen": float("nan"), "metadata": "from the web"}, (None, None)),
+        ({"score_chosen": None, "score_rejected": None}, (None, None)),
+        ({"score_chosen": 2, "metadata": "from the web"}, (2.0, None)),
+        ({"score_chosen": float("-inf"), "score_rejected": 1}, (float("-inf"), 1.0)),
+        ({"chosen_score": 4, "rejected_score": 3}, (4.0, 3.0)),
+        ({"chosen_rating": 4, "rejected_rating": 3}, (4.0, 3.0)),
+        ({"chosen-rating": 4, "rejected-rating": 3}, (4.0, 3.0)),
+        ({"rating_chosen": 4, "rating_rejected": 3}, (4.0, 3.0)),
+        ({"score_chosen": None, "chosen_rating": 4, "rejected_rating": 3}, (4.0, 3.0)),
+        ({"metadata": {"chosen_rating": 4, "rejected_rating": 3}}, (4.0, 3.0)),
         ({"score_chosen": 10**400}, (float("inf"), None)),
     ],
 )
@@ -136,6 +145,11 @@ def test_scores_are_numbers_or_none(
 ) -> None:
     (read,) = load(row | extra).rows
     assert (read["score_chosen"], read["score_rejected"]) == expected
+
+
+def test_a_score_that_is_nan_stays_so_for_the_check_to_say() -> None:
+    (read,) = load(PAIR | {"score_chosen": float("nan"), "score_rejected": 1}).rows
+    assert math.isnan(read["score_chosen"]) and read["score_rejected"] == 1
 
 
 @pytest.mark.parametrize(
@@ -148,7 +162,6 @@ def test_scores_are_numbers_or_none(
         (PAIR, PAIR | {"chosen": "a\0"}, "chosen", "chosen", "`chosen` holds a NUL byte at char"),
         (PAIR, PAIR | {"chosen": [*ARIA, 7]}, "chosen", "chosen", "turn 2 of `chosen` is not {ro"),
         (PAIR, PAIR | {"prompt": ["Hi"]}, "prompt", "prompt", "turn 1 of `prompt` is not {role, "),
-        (PAIR, PAIR | {"score_chosen": "8"}, "score_chosen", "chosen", "`score_chosen` is text, "),
         (PAIR, PAIR | {"chosen": [{"role": "model", "content": 1}]}, "chosen", "chosen", "`conte"),
         (TALK, {"conversations": "Hi"}, "conversations", "prompt", "`conversations` is text, not "),
         (TALK, {"conversations": None}, "conversations", "prompt", "`conversations` is null"),
@@ -176,6 +189,18 @@ def test_a_defect_is_told_by_row_column_and_side_and_the_other_rows_are_read(
         **{"reason": "", "text": ""},
     }
     assert found["reason"].startswith(reason)
+
+
+@pytest.mark.parametrize("score", ["8", "high", True, [1]])
+@pytest.mark.parametrize(
+    ("column", "side"), [("score_chosen", "chosen"), ("rejected_rating", "rejected")]
+)
+def test_a_score_that_is_no_number_is_a_fault_of_the_scores(
+    score: object, column: str, side: str
+) -> None:
+    ((row, *told, reason),) = faults(PAIR, PAIR | {column: score})
+    assert (row, *told) == (2, column, "N1", side)
+    assert reason.startswith(f"`{column}` is ") and ", not a number: " in reason
 
 
 @pytest.mark.parametrize("role", ["bot", "Human", "", None, 3, ["human"], {"a": 1}])

@@ -193,6 +193,28 @@ def test_a_row_of_10_mb_is_read_or_told_quickly_and_in_short(tmp_path: Path) -> 
     assert time.perf_counter() - begun < 5
 
 
+@pytest.mark.parametrize("name", ["twice.jsonl", "twice.json"])
+def test_a_column_that_stands_twice_in_a_row_is_a_fault_of_it(tmp_path: Path, name: str) -> None:
+    good = json.dumps(PAIR)
+    twice = [
+        good.replace("{", '{"chosen": "first", ', 1),
+        good.replace("{", '{"score_chosen": 1, "score_chosen": 2, ', 1),
+        good.replace("{", '{"id": 1, "id": 2, ', 1),  # of no column that is read
+        json.dumps(PAIR | {"chosen": [{"role": "assistant"}]}).replace(
+            '"assistant"', '"assistant", "content": "a", "content": "b"'
+        ),
+    ]
+    rows = [good, *twice]
+    text = "\n".join(rows) if name.endswith("l") else f"[{','.join(rows)}]"
+    loaded = load_file(write(tmp_path / name, text.encode()))
+    assert [row["row"] for row in loaded.rows] == [1, 4]
+    assert [(one["row"], one["check"], one["side"], one["reason"]) for one in loaded.faults] == [
+        (2, "P1", "chosen", "`chosen` stands twice"),
+        (3, "N1", "chosen", "`score_chosen` stands twice"),
+        (5, "P1", "chosen", "`content` stands twice in turn 1 of `chosen`"),
+    ]
+
+
 @pytest.mark.parametrize("name", ["wide.jsonl", "wide.parquet"])
 def test_10000_columns_are_told_by_the_first_and_their_number(tmp_path: Path, name: str) -> None:
     row = {f"column_{n}": "a" for n in range(10_000)}
@@ -237,7 +259,7 @@ def test_a_parquet_column_of_another_type_is_a_fault_of_every_row(tmp_path: Path
 
 
 def test_raw_rows_keep_every_column(tmp_path: Path) -> None:
-    given, path = [PAIR | {"tag": n} for n in range(2)], tmp_path / "raw.parquet"
+    given, path = [PAIR | {"tag": n, "split": "a"} for n in range(2)], tmp_path / "raw.parquet"
     pq.write_table(pa.Table.from_pylist(given), path)
     assert (
         raw_rows(path) == raw_rows(write(tmp_path / "raw.jsonl", given)) == [*enumerate(given, 1)]

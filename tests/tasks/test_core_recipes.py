@@ -104,6 +104,33 @@ def test_an_unknown_setting_of_a_section_that_may_be_missing_is_told_too() -> No
     assert "unknown setting curation.old_nam; known there: old_name, new_name" in told
 
 
+def test_a_recipe_changes_a_check_and_leaves_one_out() -> None:
+    checks = read_recipe(
+        "hh", BOOK, ["checks.change.S1.purity=0.95", "checks.change.L2=null"]
+    ).checks
+    assert checks.change == {"S1": {"purity": 0.95}, "L2": None}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("checks.change.S9.purity=1", "no check is called S9; there are rows_become_pairs, "),
+        ("checks.change.S1.puritty=1", "S1.puritty = 1: unknown; known: severity, "),
+        ("checks.change.S1.purity=2", "S1.purity = 2: Input should be less than or equal to 1"),
+        ("checks.change.S1.purity=true", "S1.purity = True: Input should be a valid number"),
+        ("checks.change.S1.slots=[]", "S1.slots = []: unknown; known: severity, p, purity"),
+        ("checks.change.L3.z=2", "L3.z = 2: has no effect, L3 is not asked here: it needs a ref"),
+        ("checks.change.I1.max_share=0.1", 'it needs the profile "identity"'),
+        ("checks.profile=identity", "slots: none given"),
+        ("checks.profile=best", "checks.profile = 'best': input should be 'identity', "),
+    ],
+)
+def test_a_check_that_there_is_not_is_refused_before_anything_starts(
+    change: str, told: str
+) -> None:
+    assert told in refusal("hh", BOOK, change)
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

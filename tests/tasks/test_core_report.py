@@ -53,7 +53,7 @@ EXAMPLE = {
     "chosen": "c ",
     "rejected": "",
 }
-EDGES = [step / 4 for step in range(-12, 13)]
+EDGES = [step / 4 - 1 / 8 for step in range(-12, 14)]
 FINDINGS = [
     finding("P3"),
     finding("W1", False, severity="warning", rows={"train": [9]}, number="1 row"),
@@ -63,7 +63,7 @@ FINDINGS = [
         observed={"smallest_detectable_share": 0.0123},
         details={"features": [feature("猫$x$", 9, 0, True), feature("the", 30, 20, False)]},
     ),
-    finding("L1", details={"histogram": {"edges": EDGES, "counts": list(range(24))}}),
+    finding("L1", details={"histogram": {"edges": EDGES, "counts": list(range(25))}}),
 ]
 CRASHED = {"D1": "ValueError: <boom>"}
 

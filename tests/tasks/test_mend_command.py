@@ -1,9 +1,17 @@
 """`pairpress mend` as a person calls it: what it takes away, what it leaves, and what it says."""
 
+import gzip
 import json
+from pathlib import Path
 
+import polars as pl
+import pytest
 from ground import pairpress
 from pair_files import natural, written
+
+from tasks.core.errors import InputError
+from tasks.core.load import load_file
+from tasks.core.mend import mend, sentences
 
 
 def test_mend_applies_each_safe_remedy_and_says_what_it_did(tmp_path):
@@ -44,6 +52,176 @@ def test_a_mended_file_is_mended(tmp_path, real_data):
 
 def test_mend_refuses_what_it_cannot_do(tmp_path):
     path = written(tmp_path / "raw.jsonl", natural(3))
-    for out, told in ((path, "is the file that is read"), (f"{path}.csv", "of no known kind")):
+    for out, told in ((path, "is a file that is read"), (f"{path}.csv", "of no known kind")):
         done = pairpress("mend", path, "--out", out)
         assert done.returncode == 2 and told in done.stderr
+
+
+def mended(path, rows, *more):
+    """What `mend` printed, and the lines that it wrote, of rows as text or as objects."""
+    lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+    path.write_text("".join(f"{line}\n" for line in lines))
+    out = path.with_name("mended.jsonl")
+    done = sentences(mend(str(path), out, *more or (None,)))
+    return done, out.read_text().splitlines()
+
+
+def test_only_a_row_that_really_says_nothing_is_dropped_for_it(tmp_path):
+    good = natural(12)
+    odd = [
+        {"score_chosen": "1"},
+        {"chosen": "a\0b"},
+        {"rejected": "cut \ud83d"},
+        {"prompt": "cut \ud83d"},
+        {"chosen_rating": True},
+    ]
+    nothing = [{"chosen": None}, {"rejected": " \n"}, {"chosen": True}, {"prompt": ""}]
+    nothing += [{"rejected": []}, {"prompt": None}]
+    rows = [row | change for row, change in zip(good, [{}, *odd, *nothing], strict=True)]
+    told, lines = mended(tmp_path / "raw.jsonl", rows)
+    assert lines == [json.dumps(row) for row in rows[: 1 + len(odd)]]
+    assert "dropped, an answer or a prompt says nothing: 6 rows (7, 8, 9, 10, 11, 12)" in told
+    left = [line for line in told if line.startswith("left as it is, ")]
+    assert left == [
+        "left as it is, `score_chosen` is text, not a number: 1 row (2)",
+        "left as it is, `chosen` holds a NUL byte: 1 row (3)",
+        *(
+            f"left as it is, `{side}` holds half a character (\\ud83d, a surrogate without its "
+            f"other half): 1 row ({row})"
+            for side, row in (("rejected", 4), ("prompt", 5))
+        ),
+        "left as it is, `chosen_rating` is a boolean, not a number: 1 row (6)",
+    ]
+
+
+def test_a_reason_is_said_once_however_its_values_differ(tmp_path):
+    rows = [row | {"score_chosen": f"{n}.5"} for n, row in enumerate(natural(20))]
+    told, lines = mended(tmp_path / "raw.jsonl", rows)
+    assert len(lines) == 20
+    assert [line.partition(" (")[0] for line in told if "left" in line] == [
+        "left as it is, `score_chosen` is text, not a number: 20 rows"
+    ]
+
+
+def test_rows_without_an_answer_are_no_equal_nor_repeated_pairs(tmp_path):
+    turn = [{"role": "user", "content": "no answer"}]
+    rows = [row | {"prompt": "a", "chosen": turn, "rejected": turn} for row in natural(3)]
+    told, lines = mended(tmp_path / "raw.jsonl", [*rows, natural(1)[0]])
+    assert len(lines) == 4 and "4 of 4 rows written" in told
+
+
+def test_every_prompt_of_the_test_file_counts_that_can_be_read_and_no_other(tmp_path):
+    rows = natural(4)
+    rows[3]["prompt"] = 5
+    test = [rows[1] | {"chosen": True}, {"prompt": None, "chosen": "a", "rejected": "b"}]
+    told, lines = mended(tmp_path / "raw.jsonl", rows, written(tmp_path / "test.jsonl", test))
+    assert lines == [json.dumps(rows[0]), json.dumps(rows[2])]
+    assert "dropped, its prompt stands in the test file: 1 row (2)" in told
+
+
+def test_a_row_that_was_not_changed_keeps_every_byte(tmp_path):
+    odd = '{"prompt":"a",  "chosen": "b", "rejected":"c\\u00e9", "id": 1e400, "f": 1.10, "f": NaN}'
+    twice = '{"prompt": "d", "chosen": " e", "chosen": "f", "rejected": "g"}'
+    path, out = tmp_path / "raw.jsonl", tmp_path / "mended.jsonl"
+    text = f"\ufeff{odd}\r\n\r\n{twice}\r\n  {json.dumps(natural(1)[0])} \r\n"
+    path.write_bytes(text.encode())
+    assert mend(str(path), out, None).kept == 3
+    assert out.read_bytes() == text.replace("\ufeff", "").replace("\r\n\r\n", "\r\n").encode()
+
+
+def test_a_row_that_was_changed_keeps_the_way_it_was_written(tmp_path):
+    half = '{"prompt": "\\ud83d\\ude00 \\ud83d", "chosen": " b", "rejected": "c"}'
+    rows = ['{"prompt": "\\u00e9", "chosen": "b ", "rejected": "c"}', half]
+    rows += ['{"prompt": "é", "chosen": "b ", "rejected": "c"}']
+    _, lines = mended(tmp_path / "raw.jsonl", rows)
+    assert lines == [row.replace('" b"', '"b"').replace('"b "', '"b"') for row in rows[:2]]
+    assert load_file(str(tmp_path / "mended.jsonl")).faults[0]["row"] == 2
+
+
+@pytest.mark.parametrize("number", ["1e400", "NaN", "-Infinity"])
+def test_a_changed_row_with_a_number_that_json_lacks_is_refused_with_its_row(tmp_path, number):
+    row = json.dumps(natural(1)[0] | {"chosen": "b ", "id": 0}).replace(
+        '"id": 0', f'"id": {number}'
+    )
+    with pytest.raises(InputError, match=r"raw\.jsonl:2: cannot be written again"):
+        mended(tmp_path / "raw.jsonl", [natural(2)[1], row])
+    assert [path.name for path in tmp_path.iterdir()] == ["raw.jsonl"]
+
+
+@pytest.mark.parametrize("indent", [None, 1, 4, "\t"])
+@pytest.mark.parametrize("ending", ["json", "json.gz"])
+def test_an_array_keeps_its_indentation(tmp_path, indent, ending):
+    rows = [row | {"tags": [n, {"a": []}]} for n, row in enumerate(natural(6))]
+    rows[2]["chosen"] = rows[2]["rejected"]
+    rows[3]["chosen"] += " "
+    path, out = tmp_path / f"raw.{ending}", tmp_path / f"mended.{ending}"
+    pack, unpack = (gzip.compress, gzip.decompress) if "gz" in ending else (bytes, bytes)
+    path.write_bytes(pack(json.dumps(rows, indent=indent).encode()))
+    mend(str(path), out, None)
+    kept = [row | {"chosen": row["chosen"].strip()} for row in rows if row is not rows[2]]
+    assert unpack(out.read_bytes()).decode() == json.dumps(kept, indent=indent)
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("a.json", "b.jsonl"),
+        ("a.jsonl", "b.json"),
+        ("one.json", "b.jsonl"),
+        ("lines.json", "b.json"),
+    ],
+)
+def test_an_array_and_lines_become_each_other(tmp_path, source, target):
+    rows = natural(1 if source == "one.json" else 5)
+    rows[-1]["chosen"] += "\n"
+    path, out = tmp_path / source, tmp_path / target
+    text = "".join(f"{json.dumps(row)}\n" for row in rows)
+    array = {"one.json": json.dumps(rows[0], indent=2), "a.json": json.dumps(rows, indent=2)}
+    path.write_text(array.get(source, text))
+    mend(str(path), out, None)
+    rows[-1]["chosen"] = rows[-1]["chosen"].strip()
+    if target == "b.jsonl":
+        assert [json.loads(line) for line in out.read_text().splitlines()] == rows
+    loaded = load_file(str(out))
+    assert [row["chosen"][0]["content"] for row in loaded.rows] == [row["chosen"] for row in rows]
+
+
+def test_a_file_of_which_nothing_is_left_is_not_written(tmp_path):
+    rows = [row | {"rejected": row["chosen"]} for row in natural(3)]
+    path, out = written(tmp_path / "raw.jsonl", rows), tmp_path / "mended.jsonl"
+    done = pairpress("mend", path, "--out", str(out))
+    assert done.returncode == 2 and not out.exists()
+    assert (
+        "nothing is left, nothing written. Dropped, chosen equals rejected: 3 rows (1, 2, 3)"
+        in (done.stderr)
+    )
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_a_place_that_cannot_be_written_is_told_and_nothing_stays_behind(tmp_path, ending):
+    path = tmp_path / f"raw.{ending}"
+    if ending == "parquet":
+        pl.DataFrame(natural(3)).write_parquet(path)
+    else:
+        written(path, natural(3))
+    (tmp_path / f"folder.{ending}").mkdir()
+    for out, told in (
+        (tmp_path / f"folder.{ending}", "is a folder"),
+        (tmp_path / f"{'x' * 300}.{ending}", "no name for a file"),
+        (tmp_path / f"{'x' * 245}.{ending}", "cannot be written"),  # with .part it is too long
+        (Path(f"/proc/pairs.{ending}"), "cannot be written (No such file or directory)"),
+    ):
+        with pytest.raises(InputError) as refused:
+            mend(str(path), out, None)
+        assert told in str(refused.value) and ".part" not in str(refused.value)
+    assert {one.name for one in tmp_path.iterdir()} == {path.name, f"folder.{ending}"}
+
+
+def test_mend_reads_local_files_only(tmp_path):
+    path = written(tmp_path / "raw.jsonl", natural(3))
+    for source, against in (("owner/name", None), (path, "owner/name")):
+        with pytest.raises(InputError) as refused:
+            mend(source, tmp_path / "mended.jsonl", against)
+        assert str(refused.value).startswith("owner/name: no such file. `mend` reads")
+    with pytest.raises(InputError, match="is a file that is read"):
+        mend(path, tmp_path / "test.jsonl", written(tmp_path / "test.jsonl", natural(3, seed=1)))
