@@ -18,7 +18,7 @@ from expectations.measures.suite import CHECKS, Profile, suite
 from tasks.core.errors import InputError
 from tasks.core.frame import pairs_frame
 from tasks.core.load import Loaded, is_file, load_file, load_hub_splits, resolve_data
-from tasks.core.reformat import as_pairs
+from tasks.core.reformat import Row, as_pairs
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,17 @@ def read(names: Sequence[str], told: Told) -> Read:
     for number, (label, (name, path, loaded)) in enumerate(
         zip(labels, parts + against, strict=True)
     ):
-        rows = as_pairs(loaded)
         judged = number < len(parts)
-        frames.append(pairs_frame(rows, label).with_columns(pl.lit(judged).alias("judged")))
-        faulty = sum(bool(row["faults"]) for row in rows)
-        if not judged and faulty == len(rows):
-            raise InputError(f"--against {name}: none of its {faulty:,} rows can become a pair.")
-        sources.append(Source(label, path, loaded.read_as, loaded.form, len(rows), faulty, judged))
+        for split, rows in _splits(label, as_pairs(loaded)).items():
+            frames.append(pairs_frame(rows, split).with_columns(pl.lit(judged).alias("judged")))
+            faulty = sum(bool(row["faults"]) for row in rows)
+            if not judged and faulty == len(rows):
+                raise InputError(
+                    f"--against {name}: none of its {faulty:,} rows can become a pair."
+                )
+            sources.append(
+                Source(split, path, loaded.read_as, loaded.form, len(rows), faulty, judged)
+            )
     judged_forms = {source.form for source in sources if source.judged}
     one_sided = judged_forms == {"conversations"}
     if "conversations" in judged_forms and not one_sided:
@@ -202,6 +206,15 @@ def _load(name: str) -> list[tuple[str, str | None, Loaded]]:
     repo, _, revision = name.partition("@")
     sha, _ = resolve_data(repo, revision or "main")
     return [(split, None, loaded) for split, loaded in load_hub_splits(repo, sha, None).items()]
+
+
+def _splits(label: str, rows: list[Row]) -> dict[str, list[Row]]:
+    """A file whose rows say their split themselves counts as several."""
+    splits: dict[str, list[Row]] = {}
+    for row in rows:
+        name = f"{label}, split {row['split']}" if "split" in row else label
+        splits.setdefault(name, []).append(row)
+    return splits
 
 
 def _labels(named: Sequence[tuple[str, str | None]]) -> list[str]:

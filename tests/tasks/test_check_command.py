@@ -253,3 +253,11 @@ def test_rows_of_several_files_are_named_with_their_file(tmp_path):
     done = pairpress("check", broken, other)
     assert f"    {broken} row 4: " in done.stdout
     assert f"\n{other}: 30 rows read as" in done.stdout
+
+
+def test_splits_that_the_rows_of_one_file_name_are_checked_for_overlap(tmp_path):
+    rows = [row | {"split": "test" if n < 10 else "train"} for n, row in enumerate(natural(60))]
+    rows[20]["prompt"] = rows[3]["prompt"]
+    code, found, _ = check(written(tmp_path / "all.jsonl", rows))
+    assert code == 1
+    assert found["D1"]["rows"] == {"all.jsonl, split test": [4], "all.jsonl, split train": [21]}
