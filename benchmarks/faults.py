@@ -4,6 +4,7 @@ in   clean pairs, a share of rows, a source of chance
 out  the pairs with the fault, and the numbers of the rows (from 1) that a check must name
 """
 
+import base64
 import re
 from random import Random
 
@@ -114,7 +115,7 @@ TOKENS = (
     "ghp_" + "wWPw5k4aXcaT4fNP0UcnZwJUVFk6LO0pINUx",
     "hf_" + "QwErTyUiOpAsDfGhJkLzXcVbNmQwErTyUi",
     "xoxb-" + "263594206564-2343594206574-FGqddMF8t08v8N7Oq4i57vs1",
-    "-----BEGIN RSA " + "PRIVATE KEY-----",
+    "-----BEGIN RSA " + f"PRIVATE KEY-----\n{base64.b64encode(bytes(range(255))).decode()}",
 )
 CONTACTS = ("jane.roe@mail.example.org", "+1 (415) 555-0132", "+44 20 7946 0958")
 

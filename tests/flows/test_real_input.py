@@ -54,7 +54,7 @@ def test_a_data_set_with_a_shortcut_is_refused_before_any_training(demo, tmp_pat
     )
     assert done.returncode == 1
     assert "obviously" in told(done) and "Data Docs" in told(done)
-    assert "train: " not in done.stderr
+    assert "Task run 'train" not in done.stderr
     page = re.search(r"Data Docs: (\S+\.html)", told(done))
     assert page is not None
     assert "obviously" in Path(page[1]).read_text()

@@ -1,7 +1,6 @@
 """Rows of every published form -> rows of three forms; every defect of a row by row and column."""
 
 import json
-import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -121,38 +120,6 @@ def test_answers_that_repeat_different_prompts_stay_whole(prompt: dict[str, str]
 
 
 @pytest.mark.parametrize(
-    ("extra", "expected"),
-    [
-        ({}, (None, None)),
-        ({"score_chosen": 9, "score_rejected": 7.5}, (9.0, 7.5)),
-        ({"metadata": {"score_chosen": 9.0, "score_rejected": 7}}, (9.0, 7.0)),
-        ({"score_chosen": None, "metadata": {"score_chosen": 1}}, (1.0, None)),
-        ({"score_chosen": None, "score_rejected": None}, (None, None)),
-        ({"score_chosen": 2, "metadata": "from the web"}, (2.0, None)),
-        ({"score_chosen": float("-inf"), "score_rejected": 1}, (float("-inf"), 1.0)),
-        ({"chosen_score": 4, "rejected_score": 3}, (4.0, 3.0)),
-        ({"chosen_rating": 4, "rejected_rating": 3}, (4.0, 3.0)),
-        ({"chosen-rating": 4, "rejected-rating": 3}, (4.0, 3.0)),
-        ({"rating_chosen": 4, "rating_rejected": 3}, (4.0, 3.0)),
-        ({"score_chosen": None, "chosen_rating": 4, "rejected_rating": 3}, (4.0, 3.0)),
-        ({"metadata": {"chosen_rating": 4, "rejected_rating": 3}}, (4.0, 3.0)),
-        ({"score_chosen": 10**400}, (float("inf"), None)),
-    ],
-)
-@pytest.mark.parametrize("row", [PAIR, HH])
-def test_scores_are_numbers_or_none(
-    row: dict[str, Any], extra: dict[str, Any], expected: tuple[float | None, float | None]
-) -> None:
-    (read,) = load(row | extra).rows
-    assert (read["score_chosen"], read["score_rejected"]) == expected
-
-
-def test_a_score_that_is_nan_stays_so_for_the_check_to_say() -> None:
-    (read,) = load(PAIR | {"score_chosen": float("nan"), "score_rejected": 1}).rows
-    assert math.isnan(read["score_chosen"]) and read["score_rejected"] == 1
-
-
-@pytest.mark.parametrize(
     ("good", "bad", "column", "side", "reason"),
     [
         (HH, HH | {"rejected": 5}, "rejected", "rejected", "`rejected` is a number, not text: 5"),
@@ -189,18 +156,6 @@ def test_a_defect_is_told_by_row_column_and_side_and_the_other_rows_are_read(
         **{"reason": "", "text": ""},
     }
     assert found["reason"].startswith(reason)
-
-
-@pytest.mark.parametrize("score", ["8", "high", True, [1]])
-@pytest.mark.parametrize(
-    ("column", "side"), [("score_chosen", "chosen"), ("rejected_rating", "rejected")]
-)
-def test_a_score_that_is_no_number_is_a_fault_of_the_scores(
-    score: object, column: str, side: str
-) -> None:
-    ((row, *told, reason),) = faults(PAIR, PAIR | {column: score})
-    assert (row, *told) == (2, column, "N1", side)
-    assert reason.startswith(f"`{column}` is ") and ", not a number: " in reason
 
 
 @pytest.mark.parametrize("role", ["bot", "Human", "", None, 3, ["human"], {"a": 1}])
