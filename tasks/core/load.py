@@ -50,7 +50,9 @@ def require_file(name: str) -> Path:
     """The path of a local file that can be read. Raises InputError."""
     path = Path(name).expanduser()
     if not path.exists():
-        raise InputError(f"{path}: no such file. Name one that there is, or a Hub data set as owner/name.")
+        raise InputError(
+            f"{path}: no such file. Name one that there is, or a Hub data set as owner/name."
+        )
     if not path.is_file() or not path.name.endswith(FILE_ENDINGS):
         raise InputError(f"{path}: not a file that can be read; known: {', '.join(FILE_ENDINGS)}.")
     if not os.access(path, os.R_OK):
