@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from expectations.measures.pairs import MESSAGES
+from expectations.measures.chunk import MESSAGES
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 TEST_SHARE = 0.2

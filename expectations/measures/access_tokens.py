@@ -9,8 +9,9 @@ from typing import ClassVar
 
 import polars as pl
 
+from expectations.measures.chunk import SIDES
 from expectations.measures.measure import RowMeasure
-from expectations.measures.pairs import EXCERPT, SIDES, Pairs
+from expectations.measures.pairs import EXCERPT, Pairs
 from expectations.measures.tokens_in_text import HIDDEN
 
 

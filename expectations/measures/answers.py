@@ -10,8 +10,8 @@ from typing import ClassVar
 import polars as pl
 from pydantic import Field
 
+from expectations.measures.chunk import contents
 from expectations.measures.measure import RowMeasure
-from expectations.measures.pairs import contents
 
 # Neither white space, nor a control or format character (zero-width space, byte order mark, soft
 # hyphen), nor one of the letters that are blank by design.

@@ -14,8 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from expectations.measures.finding import Finding, Number, Severity
 from expectations.measures.pairs import ROWS, Pairs
 
-# Where rows are cut out of a finding, its number still counts all of them.
-
 
 class Measure(BaseModel):
     """Base of all checks. `one_sided`: it says something about answers that have no second side."""

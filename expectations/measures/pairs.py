@@ -20,13 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import polars as pl
 
-from expectations.measures.chunk import FAULT as FAULT
-from expectations.measures.chunk import MESSAGES as MESSAGES
-from expectations.measures.chunk import SIDES as SIDES
-from expectations.measures.chunk import contents as contents
 from expectations.measures.chunk import derive, hide_tokens, may_hold_tokens
-from expectations.measures.chunk import question as question
-from expectations.measures.chunk import roles as roles
 from expectations.measures.tokens_in_text import without_tokens
 
 if TYPE_CHECKING:

@@ -77,8 +77,7 @@ CHECKS = {measure.check: measure for measure in MEASURES}
 GIVEN = {"slots", "two_sided", "adds", "reference"}
 
 # HH-RLHF as published holds 0.2 % empty answers, 0.2 to 0.4 % rows whose prompts part early and
-# 0.3 to 0.6 % with one role twice in a row. None of them reaches training. A rename makes every
-# chosen answer longer or shorter by as much as the names differ, and I1 allows nothing else.
+# 0.3 to 0.6 % with one role twice in a row. None of them reaches training.
 PROFILES: dict[Profile, dict[str, dict[str, Any]]] = {
     "identity": {},
     "preference": {},

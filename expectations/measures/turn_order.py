@@ -10,8 +10,8 @@ from typing import ClassVar
 
 import polars as pl
 
+from expectations.measures.chunk import roles
 from expectations.measures.measure import RowMeasure
-from expectations.measures.pairs import roles
 
 PROMPT = r"^(system,)?user(,assistant,user)*$"
 ANSWER = r"^assistant(,user,assistant)*$"  # may hold whole turns, but the last word is the model's

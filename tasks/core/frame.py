@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from expectations.measures.pairs import FAULT, MESSAGES, SIDES
+from expectations.measures.chunk import FAULT, MESSAGES, SIDES
 from tasks.core.reformat import Row
 
 SCORES = ("score_chosen", "score_rejected")

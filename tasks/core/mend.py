@@ -18,7 +18,8 @@ from typing import Any
 import polars as pl
 
 from expectations.measures.answers import Answers
-from expectations.measures.pairs import SIDES, Pairs
+from expectations.measures.chunk import SIDES
+from expectations.measures.pairs import Pairs
 from expectations.measures.splits import question_key
 from tasks.core.errors import InputError
 from tasks.core.fields import Twice

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from expectations.measures.pairs import question
+from expectations.measures.chunk import question
 from expectations.measures.splits import question_key
 from tasks.core.errors import InputError
 from tasks.core.reformat import Row, set_aside

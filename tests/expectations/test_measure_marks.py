@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 from pair_makers import frame_of, hh_turns, natural_pairs
 
+from expectations.measures.chunk import FAULT
 from expectations.measures.marks import OuterSpace, RoleMarkers, SpecialTokens
-from expectations.measures.pairs import FAULT, Pairs
+from expectations.measures.pairs import Pairs
 
 
 def judged(measure, pairs):

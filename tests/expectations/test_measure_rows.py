@@ -7,8 +7,9 @@ import pytest
 from pair_makers import assistant, frame_of, hh_frame, natural_pairs, real_file, user
 
 from expectations.measures.answers import Answers, TwoAnswers
+from expectations.measures.chunk import FAULT
 from expectations.measures.lengths import Tokens
-from expectations.measures.pairs import FAULT, Pairs
+from expectations.measures.pairs import Pairs
 from expectations.measures.placeholders import Placeholders
 from expectations.measures.suite import CHECKS, PROFILES, run, suite
 from expectations.measures.turn_order import TurnOrder
