@@ -1,4 +1,4 @@
-"""The command line: list, run, check, ask, hub, demo.
+"""The command line: list, run, check, mend, ask, hub, demo.
 
     pairpress run demo --set training.max_steps=100
 

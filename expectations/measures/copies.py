@@ -106,6 +106,12 @@ class Duplicates(Measure):
         )
 
 
+def print_of(side: str) -> pl.Expr:
+    """Hash of a side without outer white space. A hash is never null, what it is made of may be."""
+    text = pl.col(f"{side}_text")
+    return pl.when(text.is_not_null()).then(text.str.strip_chars().hash())
+
+
 def prints(pairs: Pairs) -> pl.DataFrame:
     """at, row, split, question, prompt, chosen, rejected (hashes): a line for each good row.
 
@@ -114,12 +120,7 @@ def prints(pairs: Pairs) -> pl.DataFrame:
 
     def select() -> pl.DataFrame:
         columns = {name: pl.col(name) for name in ("at", "row", "split")}
-        # A hash is never null, what it is made of may be.
-        hashes = {
-            name: pl.when(text.is_not_null()).then(text.str.strip_chars().hash())
-            for name in ("prompt", "chosen", "rejected")
-            for text in [pl.col(f"{name}_text")]
-        }
+        hashes = {name: print_of(name) for name in ("prompt", "chosen", "rejected")}
         return pairs.select(columns | hashes | {"question": pl.col("question").hash()})
 
     return pairs.remember("prints", select)

@@ -16,6 +16,7 @@ import polars as pl
 from pydantic import Field
 
 from expectations.measures.finding import Finding, Number, Severity
+from expectations.measures.length_bias import two_proportion_z
 from expectations.measures.measure import Measure, rows_of
 from expectations.measures.pairs import Pairs
 
@@ -184,7 +185,7 @@ class LanguageDrift(Measure):
             kind, name = key.split(" ")
             of = "rows" if kind == "script" else "answers"
             now, before = ((float(c.get(key, 0)), float(c[of])) for c in (here, there))
-            if abs(z := _z(now, before)) > SIGNIFICANT_Z:
+            if abs(z := two_proportion_z(*now, *before)) > SIGNIFICANT_Z:
                 observed[f"z_{name}"] = z
                 drifted.append(f"{name} {before[0] / before[1]:.2%} to {now[0] / now[1]:.2%}")
         return self.found(not drifted, ", ".join(drifted) or "no share differs", observed)
@@ -306,11 +307,3 @@ def _spoken(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _by_count(counts: Counter[str]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
-
-
-def _z(here: tuple[float, float], there: tuple[float, float]) -> float:
-    """Two-proportion z of (count, total) here against there; 0 where nothing can differ."""
-    (a, n), (b, m) = here, there
-    if not n or not m or not 0 < (both := (a + b) / (n + m)) < 1:
-        return 0.0
-    return (a / n - b / m) / math.sqrt(both * (1 - both) * (1 / n + 1 / m))

@@ -258,8 +258,10 @@ class LengthDrift(Measure):
         )
 
 
-def two_proportion_z(hits: int, n: int, other_hits: int, other_n: int) -> float:
+def two_proportion_z(hits: float, n: float, other_hits: float, other_n: float) -> float:
     """How many standard errors two shares lie apart, if they were one; 0 where nothing varies."""
+    if not n or not other_n:
+        return 0.0
     together = (hits + other_hits) / (n + other_n)
     error = sqrt(together * (1 - together) * (1 / n + 1 / other_n))
     return (hits / n - other_hits / other_n) / error if error else 0.0

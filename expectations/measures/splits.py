@@ -96,7 +96,7 @@ def question_key(question: pl.Expr) -> pl.Expr:
 
 
 def asked(pairs: Pairs) -> pl.DataFrame:
-    """at, row, split, judged, key, exact (hashes), min_0 to min_15: every row with a prompt.
+    """at, row, split, key, exact (hashes), min_0 to min_15: every row with a prompt.
 
     A row whose answers are damaged still asks. Below three words there is no signature (null).
     """
@@ -132,7 +132,7 @@ def _read(chunk: pl.DataFrame) -> pl.DataFrame:
     asks = question.str.strip_chars() != ""
     rows = chunk.lazy().filter(asks).with_columns(words=_words(question)).collect()
     slim = rows.select(
-        "at", "row", "split", "judged", key=_key(question, words).hash(), exact=question.hash()
+        "at", "row", "split", key=_key(question, words).hash(), exact=question.hash()
     )
     return slim.join(_signatures(rows), on="at", how="left", maintain_order="left")
 

@@ -2,8 +2,9 @@
 
 in   a profile, changes by check name, and what only the caller knows: slots of a rename, the
      model's window, what its template adds
-out  list of measures; `run` answers them with one Finding each. The Great Expectations layer asks
-     the same list, so that a terminal and a Data Docs page tell the same
+out  list of measures; `answer` gives a Finding for each, or how it crashed (`run` lets a crash
+     through, for benchmarks and tests). The Great Expectations layer asks the same list, so that a
+     terminal and a Data Docs page tell the same
 """
 
 from collections.abc import Mapping, Sequence
@@ -136,7 +137,7 @@ def suite(
             _refuse_what_has_no_effect(measure, change, missing)
         if name in lacking:
             continue
-        if one_sided and name == "P1":
+        if one_sided and "two_sided" in measure.model_fields:
             own = own | {"two_sided": False}
         told = known.get(name, {}) | dict(change or {})
         if reference is not None and "reference" in measure.model_fields:

@@ -7,6 +7,7 @@ out  words; texts whose white space and control characters can be seen
 from collections.abc import Mapping, Sequence
 
 from expectations.measures.finding import Finding, Number
+from expectations.measures.measure import several
 from expectations.measures.pairs import EXCERPT
 
 # The signs that Unicode has for them. A page would swallow the characters, XML forbids most.
@@ -29,11 +30,15 @@ def in_order(findings: Sequence[Finding]) -> list[Finding]:
 
 def counts(findings: Sequence[Finding], crashed: Mapping[str, str]) -> str:
     """ "12 checks: 1 failed, 2 warnings"."""
+    return f"{len(findings) + len(crashed)} checks: {tally(findings, crashed)}"
+
+
+def tally(findings: Sequence[Finding], crashed: Mapping[str, str]) -> str:
+    """ "1 failed, 2 warnings"."""
     gates = sum(one.gates for one in findings)
     warnings = sum(not one.passed for one in findings) - gates
     more = f", {len(crashed)} crashed" if crashed else ""
-    noun = "warning" if warnings == 1 else "warnings"
-    return f"{len(findings) + len(crashed)} checks: {gates} failed, {warnings} {noun}{more}"
+    return f"{gates} failed, {several(warnings, 'warning')}{more}"
 
 
 def summary(observed: Mapping[str, Number]) -> str:

@@ -172,7 +172,7 @@ def read_suite(path: str) -> tuple[Profile | None, dict[str, Any]]:
                 f"--suite {path}: {name}: {change!r} is neither settings, such as "
                 "`{purity: 0.95}`, nor `off`."
             )
-        changes[str(name)] = change or (None if not isinstance(change, dict) else {})
+        changes[str(name)] = change if isinstance(change, dict) else None
     return profile, changes
 
 

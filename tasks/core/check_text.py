@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 from expectations.measures.finding import Finding
-from expectations.measures.telling import SIGNS, in_order, word
+from expectations.measures.telling import SIGNS, in_order, tally, word
 from tasks.core.check_files import Read, Source
 from tasks.core.load import line_of
 
@@ -42,15 +42,11 @@ def text(read: Read, findings: Sequence[Finding], crashed: Crashed) -> list[str]
             f"{left_out}",
             "",
         )
-    code, said = verdict(findings, crashed)
-    gates = sum(one.gates for one in findings)
-    warnings = sum(not one.passed for one in findings) - gates
     lines += _unseen(findings)
     lines += [_source(source) for source in read.sources]
-    noun = "warning" if warnings == 1 else "warnings"
-    count = f"{len(findings)} checks ({read.profile}): {gates} failed, {warnings} {noun}"
-    lines.append(f"{said}: {count}" + (f", {len(crashed)} crashed" if code == 2 else ""))
-    return lines
+    _, said = verdict(findings, crashed)
+    number = len(findings) + len(crashed)
+    return [*lines, f"{said}: {number} checks ({read.profile}): {tally(findings, crashed)}"]
 
 
 def as_json(read: Read, findings: Sequence[Finding], crashed: Crashed) -> str:

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 import polars as pl
 
 from expectations.measures.chunk import FAULT, MESSAGES, SIDES
+from tasks.core.fields import SCORES
 from tasks.core.reformat import Row
-
-SCORES = ("score_chosen", "score_rejected")
 
 
 def pairs_frame(rows: Sequence[Row], split: str) -> pl.DataFrame:
@@ -23,7 +22,7 @@ def pairs_frame(rows: Sequence[Row], split: str) -> pl.DataFrame:
         # Few rows have any, and polars takes as long over an empty list as over a full one.
         "faults": pl.Series([row.get("faults") or None for row in rows], dtype=FAULT).fill_null([]),
     }
-    for name in SCORES:
+    for name in SCORES[0]:
         values = [row.get(name) for row in rows]
         if any(value is not None for value in values):
             columns[name] = pl.Series(values, dtype=pl.Float64)

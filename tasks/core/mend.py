@@ -19,6 +19,8 @@ import polars as pl
 
 from expectations.measures.answers import Answers
 from expectations.measures.chunk import SIDES
+from expectations.measures.copies import print_of
+from expectations.measures.measure import several
 from expectations.measures.pairs import Pairs
 from expectations.measures.splits import question_key
 from tasks.core.errors import InputError
@@ -32,6 +34,9 @@ from tasks.core.written import rewritten
 # What differs from row to row in one and the same reason.
 DETAILS = r"(?s) \(turns \d+ and \d+\)| at character [\d,]+|(: |; found ).*"
 LAST_TURN = re.compile(r"^(.*\n\nAssistant:)(.*)$", re.DOTALL)  # of an HH-RLHF transcript
+
+
+SHOWN = 8  # row numbers in a sentence
 
 
 @dataclass(frozen=True)
@@ -78,9 +83,8 @@ def sentences(mended: Mended) -> list[str]:
 def _rows(rows: list[int]) -> str:
     if not rows:
         return "0 rows"
-    more = ", ..." if len(rows) > 8 else ""
-    noun = "row" if len(rows) == 1 else "rows"
-    return f"{len(rows):,} {noun} ({', '.join(str(row) for row in rows[:8])}{more})"
+    first = ", ".join(str(row) for row in rows[:SHOWN]) + (", ..." if len(rows) > SHOWN else "")
+    return f"{several(len(rows), 'row')} ({first})"
 
 
 def _require_local(name: str) -> Path:
@@ -151,12 +155,6 @@ def _key() -> pl.Expr:
     return pl.when(question.str.strip_chars() != "").then(question_key(question).hash())
 
 
-def _print(text: str) -> pl.Expr:
-    """A hash is never null, what it is made of may be."""
-    told = pl.col(text)
-    return pl.when(told.is_not_null()).then(told.str.strip_chars().hash())
-
-
 def _says_nothing() -> pl.Expr:
     """A side is empty, or nothing that could be read; an odd character in it is something."""
     of_check = pl.element().struct.field("check") == "P1"
@@ -175,9 +173,7 @@ def _dropped(pairs: Pairs, test: pl.Series) -> dict[str, list[int]]:
     rows = pairs.select(
         {
             "row": pl.col("row"),
-            "prompt": pl.when(pl.col("prompt").is_not_null()).then(pl.col("prompt_text").hash()),
-            "chosen": _print("chosen_text"),
-            "rejected": _print("rejected_text"),
+            **{side: print_of(side) for side in SIDES},
             "key": _key(),
             "nothing": _says_nothing(),
         },

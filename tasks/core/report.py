@@ -208,7 +208,7 @@ def _smallest(findings: Sequence[Finding]) -> list[str]:
         if isinstance(share, float):
             if share > 1:
                 return ["Any one-sided feature: these are too few pairs to tell one from chance."]
-            return [f"A one-sided feature in fewer than {100 * share:.2g} % of the pairs."]
+            return [f"A one-sided feature in fewer than {100 * share:.2g} % of the prompts."]
     return []
 
 

@@ -76,3 +76,17 @@ def hh_turns(transcript):
     speakers = {"Human": user, "Assistant": assistant}
     parts = re.split(r"\n\n(Human|Assistant): ?", transcript)[1:]
     return [speakers[who](said) for who, said in zip(parts[::2], parts[1::2], strict=True)]
+
+
+def planted(count, share, change, seed=0):
+    """`change` applied to the chosen answer of every pair whose number says so."""
+    every = round(1 / share)
+    return frame_of(
+        (p, change(c) if number % every == 0 else c, r)
+        for number, (p, c, r) in enumerate(natural_pairs(count, seed))
+    )
+
+
+def rewritten(real_data):
+    rows = json.loads((real_data / "instruction-preference.json").read_text(encoding="utf-8"))
+    return [(f"{r['instruction']}\n{r['input']}", r["chosen"], r["rejected"]) for r in rows]

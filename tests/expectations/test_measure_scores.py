@@ -4,11 +4,10 @@ import polars as pl
 import pytest
 from pair_makers import frame_of, natural_pairs
 
-from expectations.measures import pairs as pairs_module
+from expectations.measures.chunk import FAULT
 from expectations.measures.pairs import Pairs
 from expectations.measures.scores import Scores
 
-FAULT = pairs_module.FAULT
 NAN, INFINITE = float("nan"), float("inf")
 
 

@@ -6,7 +6,7 @@ import random
 
 import polars as pl
 import pytest
-from pair_makers import frame_of, hh_frame, natural_pairs
+from pair_makers import frame_of, hh_frame, natural_pairs, planted, rewritten
 
 from expectations.measures.pairs import Pairs
 from expectations.measures.shortcuts import Frequent, NearPerfect, OneSided, Weak
@@ -36,15 +36,6 @@ def feature(frame, name):
 
 def named(finding):
     return [finding.observed["feature"], *str(finding.observed["more_features"]).split(", ")]
-
-
-def planted(count, share, change, seed=0):
-    """`change` applied to the chosen answer of every pair whose number says so."""
-    every = round(1 / share)
-    return frame_of(
-        (p, change(c) if number % every == 0 else c, r)
-        for number, (p, c, r) in enumerate(natural_pairs(count, seed))
-    )
 
 
 def test_a_marker_word_in_a_tenth_of_a_thousand_pairs_is_named_with_its_numbers():
@@ -290,8 +281,3 @@ def test_the_rewritten_instruction_set_is_caught_by_its_adverbs(real_data):
     assert finding.observed["prompts_only_in_chosen"] == 0
     assert finding.observed["prompts_only_in_rejected"] == 218
     assert NearPerfect().judge(pairs).gates
-
-
-def rewritten(real_data):
-    rows = json.loads((real_data / "instruction-preference.json").read_text(encoding="utf-8"))
-    return [(f"{r['instruction']}\n{r['input']}", r["chosen"], r["rejected"]) for r in rows]

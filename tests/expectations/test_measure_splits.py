@@ -10,6 +10,7 @@ import pytest
 from pair_makers import WORDS, assistant, frame_of, hh_frame, natural_pairs, user
 
 from expectations.measures import pairs as pairs_module
+from expectations.measures.chunk import FAULT
 from expectations.measures.near import NearPrompts
 from expectations.measures.pairs import Pairs
 from expectations.measures.splits import SIGNATURE, PromptInOneSplit, asked, question_key
@@ -154,7 +155,7 @@ def test_rows_of_a_test_file_count_though_they_are_not_judged():
 def test_a_row_with_faults_asks_as_long_as_its_prompt_can_be_read():
     fault = [{"check": "P1", "side": "chosen", "reason": "`chosen` is null"}]
     frame = in_splits(["Who?", "Who?"], ["train", "test"])
-    faulty = frame.with_columns(faults=pl.Series([[], fault], dtype=pairs_module.FAULT))
+    faulty = frame.with_columns(faults=pl.Series([[], fault], dtype=FAULT))
     assert d1(faulty).rows == {"train": [0], "test": [1]}
     for nothing in (None, [], [user(" ")]):
         prompts = pl.Series([nothing, nothing], dtype=faulty.schema["prompt"])

@@ -1,13 +1,12 @@
 """What S1 to S4 count: words and habits of a pair, one vote a prompt, and the sign test."""
 
-import json
 import math
 from collections import Counter
 from fractions import Fraction
 
 import polars as pl
 import pytest
-from pair_makers import frame_of, natural_pairs
+from pair_makers import frame_of, natural_pairs, planted, rewritten
 
 from expectations.measures.features import features
 from expectations.measures.pairs import Pairs
@@ -33,26 +32,12 @@ def feature(frame, name):
     return counted(frame).row(by_predicate=pl.col("feature") == name, named=True)
 
 
-def planted(count, share, change, seed=0):
-    """`change` applied to the chosen answer of every pair whose number says so."""
-    every = round(1 / share)
-    return frame_of(
-        (p, change(c) if number % every == 0 else c, r)
-        for number, (p, c, r) in enumerate(natural_pairs(count, seed))
-    )
-
-
 def noted(made, key, make):
     def note():
         made.append(key)
         return make()
 
     return note
-
-
-def rewritten(real_data):
-    rows = json.loads((real_data / "instruction-preference.json").read_text(encoding="utf-8"))
-    return [(f"{r['instruction']}\n{r['input']}", r["chosen"], r["rejected"]) for r in rows]
 
 
 def test_the_sign_test_is_exact():

@@ -12,6 +12,7 @@ from pair_makers import assistant, frame_of, natural_pairs, user
 from expectations.measures import pairs as measures_pairs
 from expectations.measures.access_tokens import AccessTokens
 from expectations.measures.answers import TwoAnswers
+from expectations.measures.chunk import FAULT
 from expectations.measures.copies import Duplicates
 from expectations.measures.pairs import Pairs
 from expectations.measures.suite import run, suite
@@ -95,7 +96,7 @@ def test_no_finding_shows_a_part_of_a_token(token):
         score_rejected=[1.5] * len(rows),
         tokens=[2_000 if number == 3 else 10 for number in range(len(rows))],
         prompt_is_prefix=[number != 4 for number in range(len(rows))],
-        faults=pl.Series(faults, dtype=measures_pairs.FAULT),
+        faults=pl.Series(faults, dtype=FAULT),
     )
     reference = Pairs(frame_of(natural_pairs(300, seed=2)))
     slot = {"name": "name", "chosen": ["Deep Qwen"], "rejected": ["Qwen"]}

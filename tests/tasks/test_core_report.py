@@ -83,7 +83,7 @@ def test_failures_come_first_with_rows_and_remedy_then_warnings_then_what_passed
     assert "- Rows: train: 1, 2, 3" in text and "20, ...; test: 4" in text
     assert "- What to do: Remedy of P1." in text
     assert "1,000 rows, read as ready pairs; 6 set aside" in text
-    assert "fewer than 1.2 % of the pairs" in text
+    assert "fewer than 1.2 % of the prompts" in text
 
 
 def test_text_of_the_data_cannot_change_the_page() -> None:

@@ -39,6 +39,14 @@ def test_mend_applies_each_safe_remedy_and_says_what_it_did(tmp_path):
     assert kept == expected
 
 
+def test_a_prompt_that_differs_in_outer_white_space_is_the_same_to_check_and_mend(tmp_path):
+    rows = natural(6)
+    rows[3] = rows[2] | {"prompt": rows[2]["prompt"] + " "}
+    path = written(tmp_path / "raw.jsonl", rows)
+    done = pairpress("mend", path, "--out", str(tmp_path / "out.jsonl"))
+    assert "the same pair stands in an earlier row: 1 row (4)" in done.stdout
+
+
 def test_a_mended_file_is_mended(tmp_path, real_data):
     out = tmp_path / "helpful.jsonl.gz"
     source = str(real_data / "hh-helpful-base-test.jsonl.gz")
