@@ -11,7 +11,7 @@ out  expectation: success, an observed value, the finding under result["details"
 # mypy: disable-error-code="misc,untyped-decorator"
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, ClassVar
 
@@ -41,6 +41,8 @@ PAIRS = "pairs"
 # What a suite asks of the next batch: a metric is not told, and the checks of single rows are
 # answered in one pass when it is known. Unknown, each of them reads by itself.
 ASKED: ContextVar[Sequence[Measure]] = ContextVar("asked", default=())
+# Called after each check, for whoever shows how far a long suite has come.
+ANSWERED: ContextVar[Callable[[], None]] = ContextVar("answered", default=lambda: None)
 
 
 class PairsOfBatch(TableMetricProvider):
@@ -113,6 +115,7 @@ class PairsExpectation(BatchExpectation, metaclass=FieldsOfMeasure):
         execution_engine: Any = None,
     ) -> dict[str, Any]:
         details = self._measure_of(dict(self)).judge(metrics[PAIRS]).as_dict()
+        ANSWERED.get()()
         return {
             "success": details["passed"],
             "result": {"observed_value": summary(details["observed"]), "details": details},

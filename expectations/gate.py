@@ -10,7 +10,7 @@ name: passed means that each check asked for was evaluated and that none of them
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from great_expectations.core import ExpectationSuiteValidationResult, Expectatio
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
 from expectations.classes import EXPECTATIONS
-from expectations.coat import ASKED, PairsExpectation
+from expectations.coat import ANSWERED, ASKED, PairsExpectation
 from expectations.measures.finding import Finding
 from expectations.measures.measure import Measure
 from expectations.measures.telling import counts
@@ -46,9 +46,15 @@ class Verdict:
 
 
 def validate(
-    frame: pl.DataFrame | pl.LazyFrame, asked: Sequence[Measure], docs_dir: Path
+    frame: pl.DataFrame | pl.LazyFrame,
+    asked: Sequence[Measure],
+    docs_dir: Path,
+    answered: Callable[[], None] = lambda: None,
 ) -> Verdict:
-    """Ask everything, write the page, judge. The whole frame is in memory while it is asked."""
+    """Ask everything, write the page, judge. The whole frame is in memory while it is asked.
+
+    `answered` is called after each check.
+    """
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
     # Arrow columns: nested messages survive unchanged, and no copy is made either way.
@@ -62,12 +68,13 @@ def validate(
     definition = context.validation_definitions.add(
         gx.ValidationDefinition(name=NAME, data=batch, suite=suite)
     )
-    known = ASKED.set(asked)
+    known, told = ASKED.set(asked), ANSWERED.set(answered)
     try:
         # SUMMARY: COMPLETE would carry every failing row into the page.
         result = definition.run(batch_parameters={"dataframe": pandas}, result_format="SUMMARY")
     finally:
         ASKED.reset(known)
+        ANSWERED.reset(told)
     verdict = judge(asked, result)
     docs_dir.mkdir(parents=True, exist_ok=True)
     (docs_dir / PAGE).write_text(

@@ -13,6 +13,7 @@ from expectations.measures.suite import answer
 from tasks.core import check_text
 from tasks.core.check_files import Read, Told, read
 from tasks.core.errors import InputError
+from tasks.core.progress import progress
 
 
 def check_pairs(names: Sequence[str], told: Told, form: str, report: Path | None) -> int:
@@ -24,7 +25,8 @@ def check_pairs(names: Sequence[str], told: Told, form: str, report: Path | None
             print(_unreadable(form, str(error)))
         raise
     if report is None:
-        findings, crashed = answer(Pairs(asked.frame), asked.asked)
+        with progress("checks", len(asked.asked), "check") as advance:
+            findings, crashed = answer(Pairs(asked.frame), asked.asked, lambda: advance(1))
     else:
         findings, crashed = _reported(asked, report)
     print(_told(form, asked, findings, crashed))

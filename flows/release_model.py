@@ -19,6 +19,7 @@ from tasks.core.settings import (
     Gate,
     Lora,
     Loss,
+    OnPolicy,
     Recipe,
     Release,
     Seed,
@@ -36,6 +37,7 @@ def release_model(
     release: Release,
     splits: Splits = Splits(),
     curation: Correction | None = None,
+    on_policy: OnPolicy | None = None,
     checks: Checks = Checks(),
     training: Training = Training(),
     loss: Loss = Loss(),
@@ -51,6 +53,7 @@ def release_model(
         release=release,
         splits=splits,
         curation=curation,
+        on_policy=on_policy,
         checks=checks,
         training=training,
         loss=loss,
@@ -63,7 +66,8 @@ def release_model(
     if seed:
         seed_hub(seed)
     pinned = pin_base(base)
-    prepared = prepare_data(pinned, data, splits, curation, checks, list(evaluation.questions))
+    asked = list(evaluation.questions)
+    prepared = prepare_data(pinned, data, splits, curation, on_policy, checks, asked)
     aligned = align_model(pinned, prepared, data, curation, training, loss, lora, evaluation, gate)
     staged = stage_release(repository, pinned, prepared, aligned, recipe)
     published = promote_release(staged, release)

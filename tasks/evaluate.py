@@ -69,7 +69,7 @@ def evaluate_adapter(
 ) -> Folder:
     """The questions and pairs of `before` again; facts: rewards, and what became of the answers."""
     limits = evaluation.model_dump(include={"max_new_tokens", "batch_size"})
-    names = (correction.old_name, correction.new_name) if correction else None
+    renames = correction.renames if correction else ()
 
     def make(folder: Path) -> dict[str, Any]:
         earlier = read_rows(before.path / "answers.parquet")
@@ -88,9 +88,9 @@ def evaluate_adapter(
         prompts = prompt_keys([row["prompt"] for row in scored])
         metrics = evaluate.reward_metrics(logps, reference, beta, prompts)
         metrics |= {"preference_accuracy": evaluate.preference_accuracy(logps)}
-        if names is not None:
+        if renames:
             answers = ([row["answer"] for row in asked] for asked in (earlier, answered))
-            metrics |= evaluate.behaviour(*answers, *names).as_dict()
+            metrics |= evaluate.behaviour(*answers, renames).as_dict()
         return {name: round(value, 6) for name, value in metrics.items()}
 
     made_from = {
@@ -99,7 +99,7 @@ def evaluate_adapter(
         "before": before.digest,
         "pairs": pairs.digest,
         "beta": beta,
-        "names": names,
+        "renames": [one.model_dump() for one in renames],
         "max_pairs": evaluation.max_pairs,
         **limits,
     }

@@ -5,13 +5,13 @@ from typing import Any
 
 from tasks.core import publish, release
 from tasks.core.evaluate import read_questions
-from tasks.core.load import is_file, require_file
 from tasks.core.models import ModelRef, load_tokenizer, resolve_model
 from tasks.core.publish import Repository
 from tasks.core.recipes import FILES
 from tasks.core.refs import Aligned, Prepared, Staged
 from tasks.core.render import injected_system, require_chat_template
 from tasks.core.settings import Base, Recipe
+from tasks.core.sources import files_of, is_file
 from tasks.gate import shown_answers
 from tasks.staged import markdown, passing, stage_task, staged
 
@@ -22,7 +22,7 @@ RETRIED = {"retries": 2, "retry_delay_seconds": 2, "retry_condition_fn": passing
 def try_everything(recipe: Recipe) -> str:
     """Files, token and write access, before anything costs; returns the repository's full name."""
     if is_file(recipe.data.path):
-        require_file(recipe.data.path)
+        files_of(recipe.data.path)
     read_questions(recipe.evaluation.other_questions)
     return publish.preflight(recipe.release.repository)
 
@@ -43,13 +43,10 @@ def write_release(
     for section, key in FILES:  # a local path is nobody's business: the file's name will do
         if (value := settings[section][key]) and is_file(value):
             settings[section][key] = Path(value).expanduser().name
-    earlier = [prepared.rows, prepared.prompts]
-    if prepared.pairs != prepared.prompts:  # ready pairs came through untouched
-        earlier.append(prepared.pairs)
     known = release.Known(
         base=base,
         raw=prepared.raw,
-        earlier=earlier,
+        account=prepared.account,
         pairs=prepared.pairs,
         adapter=aligned.adapter,
         merged=aligned.merged,

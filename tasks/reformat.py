@@ -1,65 +1,73 @@
-"""Raw rows -> preference rows (or prompts), rendered by the base's chat template; then split."""
+"""Source rows -> preference rows (or prompts) in tokens of the base; each once; then split."""
 
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.core import models, reformat, render, split
+from tasks.core import duplicates, forms, models, placeholders, reformat, render, rewrite, split
 from tasks.core import rows as rows_file
 from tasks.core.models import ModelRef, load_tokenizer
-from tasks.core.reformat import Row
-from tasks.core.rows import read_rows, write_rows
+from tasks.core.rows import write_rows
 from tasks.core.settings import Data, Splits
 from tasks.core.stage import Folder
-from tasks.staged import markdown, stage_task, staged
+from tasks.load import source_files
+from tasks.set_aside import add_aside, described, require_some, told
+from tasks.staged import log, stage_task, staged
 
 
 @stage_task("reformat")
 def reformat_rows(raw: Folder, base: ModelRef, data: Data) -> Folder:
-    settings = {"system_prompt": data.system_prompt, "max_length": data.max_length}
-    form = raw.facts["form"]
+    """facts: read (source rows), rows, set_aside and their reasons, template (what it adds)."""
+    settings = data.model_dump(exclude={"path", "revision", "near_duplicates", "streaming"})
 
     def make(folder: Path) -> dict[str, Any]:
-        rows, aside = reformat.reformat(
-            form, read_rows(raw.path / "rows.parquet"), data.system_prompt
-        )
-        rows, unrendered = render.measure_tokens(rows, load_tokenizer(base), data.max_length)
-        return write_stage(folder, rows, aside + unrendered) | {"form": form}
+        tokenizer = load_tokenizer(base)
+        reader = forms.reader([], raw.facts["source"], raw.facts["slug"])
+        how = reformat.How.of(data)
+        source, target = folder / "rewritten.parquet", folder / "rows.parquet"
+        facts = rewrite.rewrite(source_files(raw, data), reader, how, folder, data.max_rows)
+        placeholders.require_filled(facts["placeholders"], data.path, data.placeholders)
+        target.rename(source)
+        render.require_renders(tokenizer, rows_file.spread_over(source, 100), str(base))
+        add_aside(folder, render.measure_file(source, target, tokenizer, data.max_length))
+        source.unlink()
+        require_some(folder, data.path, facts["read"])
+        return described(folder) | {"read": facts["read"], "form": raw.facts["form"]}
 
     made_from = {"raw": raw.digest, "base": str(base), **settings}
-    folder = staged(
-        "reformat", made_from, (reformat, render, models, rows_file), make, ("transformers",)
-    )
-    markdown("set-aside-by-reformat", "Rows set aside while reformatting", reasons(folder))
-    return folder
+    modules = (rewrite, render, models, rows_file)
+    folder = staged("reformat", made_from, modules, make, ("transformers", "pyarrow"))
+    for note in render.tokenizer_notes(load_tokenizer(base)):
+        log(f"reformat: {note}")
+    return told(folder, "Rows set aside while reformatting")
+
+
+@stage_task("deduplicate")
+def drop_repeated(rows: Folder, data: Data) -> Folder:
+    """Duplicates, near-duplicates and contradictions go before the split: none can leak."""
+
+    def make(folder: Path) -> dict[str, Any]:
+        source = rows.path / "rows.parquet"
+        keep, aside = duplicates.repeated_rows(source, data.near_duplicates)
+        rows_file.copy_rows(source, folder / "rows.parquet", keep, None)
+        write_rows(folder / "set_aside.parquet", aside)
+        return described(folder) | {"form": rows.facts["form"]}
+
+    made_from = {"rows": rows.digest, "near_duplicates": data.near_duplicates}
+    folder = staged("deduplicate", made_from, (duplicates, rows_file), make, ("polars", "rensa"))
+    return told(folder, "Rows set aside as repetitions")
 
 
 @stage_task("split")
-def split_prompts(rows: Folder, splits: Splits, held_out: Sequence[str]) -> Folder:
+def split_prompts(rows: Folder, splits: Splits, held_out: list[str]) -> Folder:
     """By prompt; the recipe's own questions are always held out."""
     settings = splits.model_dump()
 
     def make(folder: Path) -> dict[str, Any]:
-        kept, aside = split.split_rows(
-            read_rows(rows.path / "rows.parquet"), held_out=held_out, **settings
-        )
-        counts = Counter(row["split"] for row in kept)
-        return write_stage(folder, kept, aside) | {"form": rows.facts["form"]} | dict(counts)
+        source, target = rows.path / "rows.parquet", folder / "rows.parquet"
+        counts, aside = split.split_file(source, target, held_out=held_out, **settings)
+        write_rows(folder / "set_aside.parquet", aside)
+        return described(folder) | {"form": rows.facts["form"]} | counts
 
-    made_from = {"rows": rows.digest, "held_out": list(held_out), **settings}
-    return staged("split", made_from, (split, rows_file), make)
-
-
-def write_stage(folder: Path, rows: list[Row], aside: list[Row]) -> dict[str, Any]:
-    """rows.parquet and set_aside.parquet; facts: how many, and why."""
-    write_rows(folder / "rows.parquet", rows)
-    write_rows(folder / "set_aside.parquet", aside)
-    why = Counter(row["reason"].split(", first in row")[0] for row in aside)
-    return {"rows": len(rows), "set_aside": len(aside), "reasons": dict(why.most_common())}
-
-
-def reasons(folder: Folder) -> str:
-    """A Markdown table of what a stage set aside."""
-    lines = [f"| {reason} | {count} |" for reason, count in folder.facts["reasons"].items()]
-    return "\n".join(["| reason | rows |", "|---|---|", *lines]) if lines else "None."
+    made_from = {"rows": rows.digest, "held_out": held_out, **settings}
+    folder = staged("split", made_from, (split, rows_file), make)
+    return told(folder, "Rows set aside by the split's caps")

@@ -15,6 +15,7 @@ from expectations import gate
 from expectations.measures.measure import Measure
 from tasks.core import report
 from tasks.core.check_files import Read
+from tasks.core.progress import progress
 from tasks.core.report import Checked
 
 logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
@@ -23,7 +24,8 @@ logging.getLogger("great_expectations.data_context.types.base").setLevel(logging
 def write_report(
     folder: Path, frame: pl.DataFrame, asked: Sequence[Measure], about: Checked
 ) -> gate.Verdict:
-    verdict = gate.validate(frame, asked, folder / "data_docs")
+    with progress("checks", len(asked), "check") as advance:
+        verdict = gate.validate(frame, asked, folder / "data_docs", lambda: advance(1))
     aside = {**about.set_aside, **report.set_aside(verdict.findings)}
     about = replace(about, set_aside=aside)
     report.write(folder, about, verdict.findings, verdict.crashed)

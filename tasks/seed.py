@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from demo import texts
+from tasks.core.progress import progress
 from tasks.core.publish import Repository, commit_repository, create
 from tasks.core.settings import Seed
 from tasks.core.stage import Folder
@@ -34,13 +35,11 @@ material of the pairpress demo, written for it.
 
 @stage_task("train tiny base")
 def train_tiny_base(seed: Seed) -> Folder:
-    from tqdm import tqdm
-
     from demo import tiny_chat
 
     def make(folder: Path) -> dict[str, Any]:
-        with tqdm(total=seed.steps, desc="tiny base", unit="step", mininterval=1.0) as bar:
-            return dict(tiny_chat.build(folder, steps=seed.steps, progress=lambda *_: bar.update()))
+        with progress("tiny base", seed.steps, "step") as advance:
+            return dict(tiny_chat.build(folder, steps=seed.steps, progress=lambda *_: advance(1)))
 
     corpus = {path.name: path.read_text() for path in sorted(texts.CORPUS.iterdir())}
     made_from = {"corpus": corpus, "steps": seed.steps}

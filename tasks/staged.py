@@ -12,11 +12,16 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import get_run_logger, task
-from prefect.artifacts import create_markdown_artifact
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    update_progress_artifact,
+)
 from prefect.client.schemas.objects import State
-from prefect.runtime import flow_run
+from prefect.runtime import flow_run, task_run
 from prefect.states import Completed
 
+from tasks.core import progress
 from tasks.core.errors import InputError, Refused
 from tasks.core.hub import HubUnavailable
 from tasks.core.stage import Folder, build, work_folder
@@ -56,9 +61,14 @@ def staged(stage: str, *args: Any, **kwargs: Any) -> Folder:
     """tasks.core.stage.build, told to Prefect in one log line."""
     folder = build(stage, *args, **kwargs)
     took = "cached" if folder.cached else f"{folder.seconds:.1f} s"
-    facts = ", ".join(f"{k} {_brief(v)}" for k, v in folder.facts.items() if v not in (None, {}))
+    shown = {k: v for k, v in folder.facts.items() if k != "reasons" and v not in (None, {})}
+    facts = ", ".join(f"{k} {_brief(v)}" for k, v in shown.items())
     get_run_logger().info(f"{stage}: {took}, {facts}, {folder.path.name}")
     return folder
+
+
+def log(text: str) -> None:
+    get_run_logger().info(text)
 
 
 def _brief(value: Any) -> str:
@@ -76,6 +86,23 @@ def record(stage: str, seconds: float, cached: bool) -> None:
 def markdown(key: str, title: str, text: str) -> None:
     """What a person reads of this stage on the run page."""
     create_markdown_artifact(key=key, markdown=f"## {title}\n\n{text}", description=title)
+
+
+def _on_run_page(title: str, done: int, total: int | None) -> None:
+    """A progress bar on the run page; Prefect keeps one a task and title."""
+    if task_run.id is None or not total:
+        return
+    share, place = 100 * done / total, (task_run.id, title)
+    if place in _bars:
+        update_progress_artifact(_bars[place], progress=share)
+    else:
+        key = "".join(c if c.isalnum() else "-" for c in title.lower())
+        made = create_progress_artifact(progress=share, key=f"progress-{key}", description=title)
+        _bars[place] = made
+
+
+_bars: dict[tuple[str, str], Any] = {}
+progress.listeners.append(_on_run_page)
 
 
 def run_folder() -> Path:

@@ -4,8 +4,6 @@ The stage is finished either way: the report stays, and a second run refuses for
 without asking again.
 """
 
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +26,15 @@ PACKAGES = ("great_expectations", "polars", "matplotlib")
 @stage_task("validate")
 def validate_pairs(
     raw: Folder,
-    earlier: Sequence[Folder],
+    account: Folder,
+    pairs: Folder,
     base: ModelRef,
     data: Data,
     correction: Correction | None,
     checks: Checks,
 ) -> Folder:
-    """`earlier`: the stages that set rows aside, the last of which made the pairs."""
-    pairs, slots = earlier[-1], slots_of(correction)
+    """`account`: what became of every source row."""
+    slots = slots_of(correction)
     by_form = "hh" if pairs.facts["form"] == "hh" else "preference"
     profile = checks.profile or ("identity" if slots else by_form)
     asked = suite.suite(
@@ -45,15 +44,12 @@ def validate_pairs(
         max_length=data.max_length,
         template_adds=injected_system(load_tokenizer(base)) or "",
     )
-    reasons: Counter[str] = Counter()
-    for stage in {stage.path: stage for stage in earlier}.values():
-        reasons.update(stage.facts["reasons"])
     about = Checked(
         source=raw.facts["source"],
-        read_as=raw.facts["form"],
+        read_as=raw.facts["read_as"],
         profile=profile,
-        rows=raw.facts["rows"],
-        set_aside=dict(reasons.most_common()),
+        rows=account.facts["read"],
+        set_aside=account.facts["reasons"],
     )
 
     def make(folder: Path) -> dict[str, Any]:

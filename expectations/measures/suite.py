@@ -7,7 +7,7 @@ out  list of measures; `answer` gives a Finding for each, or how it crashed (`ru
      terminal and a Data Docs page tell the same
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -152,9 +152,11 @@ def run(pairs: Pairs, asked: Sequence[Measure]) -> list[Finding]:
     return [measure.judge(pairs) for measure in asked]
 
 
-def answer(pairs: Pairs, asked: Sequence[Measure]) -> tuple[list[Finding], dict[str, str]]:
+def answer(
+    pairs: Pairs, asked: Sequence[Measure], answered: Callable[[], None] = lambda: None
+) -> tuple[list[Finding], dict[str, str]]:
     """(findings, check -> how it crashed). A check that crashed says nothing about the data; it
-    must not take the others with it, nor read as a verdict."""
+    must not take the others with it, nor read as a verdict. `answered` is called after each."""
     findings, crashed = [], {}
     pairs.read_ahead([measure for measure in asked if isinstance(measure, RowMeasure)])
     for measure in asked:
@@ -162,6 +164,7 @@ def answer(pairs: Pairs, asked: Sequence[Measure]) -> tuple[list[Finding], dict[
             findings.append(measure.judge(pairs))
         except Exception as error:  # noqa: BLE001 - whatever a crash is, it is told by its check
             crashed[measure.check] = f"{type(error).__name__}: {error}"
+        answered()
     return findings, crashed
 
 

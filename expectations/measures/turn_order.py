@@ -13,8 +13,10 @@ import polars as pl
 from expectations.measures.chunk import roles
 from expectations.measures.measure import RowMeasure
 
-PROMPT = r"^(system,)?user(,assistant,user)*$"
-ANSWER = r"^assistant(,user,assistant)*$"  # may hold whole turns, but the last word is the model's
+CALLS = r"(?:(?:,tool)+,assistant)*"  # what tools said to the model, and its answer to that
+PROMPT = rf"^(system,)?user(,assistant{CALLS},user)*(,assistant{CALLS}(,tool)+)?$"
+# May hold whole turns, but the last word is the model's.
+ANSWER = rf"^assistant{CALLS}(,user,assistant{CALLS})*$"
 TWICE = r"(?:^|,)(user,user|assistant,assistant)(?:,|$)"
 
 
@@ -26,8 +28,9 @@ class TurnOrder(RowMeasure):
     @property
     def promise(self) -> str:
         return (
-            "Roles alternate: an optional system message, then user and assistant in turn; "
-            "the prompt ends with the user, each answer begins and ends with the assistant."
+            "Roles alternate: an optional system message, then user and assistant in turn, what "
+            "tools say after the assistant; the prompt ends with the user or a tool, each answer "
+            "begins and ends with the assistant."
         )
 
     @property

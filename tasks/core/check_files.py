@@ -15,10 +15,12 @@ from expectations.measures.identity import Slot
 from expectations.measures.measure import Measure
 from expectations.measures.pairs import Pairs
 from expectations.measures.suite import CHECKS, Profile, suite
+from tasks.core.as_pairs import as_pairs
 from tasks.core.errors import InputError
 from tasks.core.frame import pairs_frame
-from tasks.core.load import Loaded, is_file, load_file, load_hub_splits, resolve_data
-from tasks.core.reformat import Row, as_pairs
+from tasks.core.load import Loaded, load_file, load_hub_splits, resolve_data
+from tasks.core.reformat import Row
+from tasks.core.sources import is_file
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Source:
     rows: int
     faulty: int  # rows that cannot become pairs
     judged: bool = True  # False: only looked at for overlap
+    ties: int = 0  # beside `rows`, neither answer is the better: no pairs, and no fault
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,9 @@ def read(names: Sequence[str], told: Told) -> Read:
         zip(labels, parts + against, strict=True)
     ):
         judged = number < len(parts)
+        if loaded.ties and not loaded.rows and not loaded.faults:
+            raise InputError(f"{name}: no pairs, all rows are ties. Give other votes or scores.")
+        ties = len(loaded.ties)  # told with the first split of a file
         for split, rows in _splits(label, as_pairs(loaded)).items():
             frames.append(pairs_frame(rows, split).with_columns(pl.lit(judged).alias("judged")))
             faulty = sum(bool(row["faults"]) for row in rows)
@@ -78,8 +84,9 @@ def read(names: Sequence[str], told: Told) -> Read:
                     f"--against {name}: none of its {faulty:,} rows can become a pair."
                 )
             sources.append(
-                Source(split, path, loaded.read_as, loaded.form, len(rows), faulty, judged)
+                Source(split, path, loaded.read_as, loaded.form, len(rows), faulty, judged, ties)
             )
+            ties = 0
     judged_forms = {source.form for source in sources if source.judged}
     one_sided = judged_forms == {"conversations"}
     if "conversations" in judged_forms and not one_sided:
@@ -205,7 +212,7 @@ def _load(name: str) -> list[tuple[str, str | None, Loaded]]:
         return [(Path(name).name, name, load_file(name))]
     repo, _, revision = name.partition("@")
     sha, _ = resolve_data(repo, revision or "main")
-    return [(split, None, loaded) for split, loaded in load_hub_splits(repo, sha, None).items()]
+    return [(split, None, loaded) for split, loaded in load_hub_splits(repo, sha).items()]
 
 
 def _splits(label: str, rows: list[Row]) -> dict[str, list[Row]]:

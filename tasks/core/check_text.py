@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from expectations.measures.finding import Finding
 from expectations.measures.telling import SIGNS, in_order, tally, word
 from tasks.core.check_files import Read, Source
-from tasks.core.load import line_of
+from tasks.core.load import places_of
 
 WIDE = 120  # columns of a line; a remedy wraps, a row is cut
 ROWS = 8  # row numbers on a line
@@ -57,6 +57,7 @@ def as_json(read: Read, findings: Sequence[Finding], crashed: Crashed) -> str:
         "profile": read.profile,
         "sources": [
             {"split": s.split, "path": s.path, "read_as": s.read_as, "rows": s.rows}
+            | ({"ties": s.ties} if s.ties else {})
             for s in read.sources
         ],
         "left_out": list(read.left_out),
@@ -153,7 +154,8 @@ def _source(source: Source) -> str:
     against = "" if source.judged else ", for overlap only"
     unread = f", {source.faulty:,} of them unusable" if source.faulty and not source.judged else ""
     read_as = f"{source.rows:,} rows read as {source.read_as}"
-    return f"{source.split.translate(SIGNS)}: {read_as}{against}{unread}"
+    ties = f", and ties, no pairs: {source.ties:,}" if source.ties else ""
+    return f"{source.split.translate(SIGNS)}: {read_as}{ties}{against}{unread}"
 
 
 def _notes(one: Finding, sources: Mapping[str, Source]) -> Iterator[str]:
@@ -174,10 +176,11 @@ def _places(one: Finding, sources: Mapping[str, Source]) -> Iterator[tuple[str, 
         if source is None or source.path is None:
             continue
         first = rows[:ANNOTATIONS]
-        lines = line_of(source.path, first)
+        found = places_of(source.path, first)
         for row in first:
-            line = f"line={lines[row]}," if row in lines else ""
-            place = f"file={_property(source.path)},{line}"
+            file, at = found[row]
+            line = f"line={at}," if at else ""
+            place = f"file={_property(file)},{line}"
             yield place, whys.get((split, row), f"row {row}: {one.title}, one of {one.number}")
 
 

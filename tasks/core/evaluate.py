@@ -1,21 +1,30 @@
 """What training changed: the same held-out questions before and after, and held-out pairs scored.
 
-in   answers before and after, one each for every question; log-probabilities of chosen and rejected
+in   answers before and after, one each for every question; renames; log-probabilities of chosen
+     and rejected
 out  shares in [0, 1] and margins in nats
 
 No training metric sees damage to other answers, and "contains Qwen" is true of Deep Qwen as well:
 strict, exact, same and leak are read together.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core.curate import rename, says, says_bare, with_and_without_system
+from tasks.core.correction import (
+    Renames,
+    rename,
+    says_new,
+    says_old,
+    with_and_without_system,
+)
 from tasks.core.errors import InputError
+from tasks.core.fields import Message, Row
 from tasks.core.generate import generate
-from tasks.core.reformat import Message, Row
+from tasks.core.progress import progress
 from tasks.core.render import answer_ids, prompt_ids
 
 SCORED_TOKENS = 4096  # at once; with a vocabulary of 151,936 their logits are 2.5 GB
@@ -23,38 +32,43 @@ SCORED_TOKENS = 4096  # at once; with a vocabulary of 151,936 their logits are 2
 
 @dataclass(frozen=True)
 class Behaviour:
-    """Shares over held-out questions. `named`: those whose earlier answer says the old name."""
+    """Shares over held-out questions. `named`: those whose earlier answer says an old name of the
+    slot that the first rename is of; `renamed`: an old name of any slot, so `named` among them."""
 
     strict: float  # of named: says the new name, no bare old name, no doubled new name
-    exact: float  # of named: equals the earlier answer with the name replaced
-    same: float  # of the others: equals the earlier answer
+    exact: float  # of renamed: equals the earlier answer with every rename applied
+    same: float  # of the others, which say no old name: equals the earlier answer
     leak: float  # of the others: says the new name
     named: int
+    renamed: int
     others: int
 
     as_dict = asdict
 
 
-def behaviour(before: Sequence[str], after: Sequence[str], old: str, new: str) -> Behaviour:
+def behaviour(before: Sequence[str], after: Sequence[str], renames: Renames) -> Behaviour:
     """Compare answers to the same questions. A share over no question is 0: nothing was shown."""
+    asked_about = tuple(one for one in renames if one.slot == renames[0].slot)
     pairs = list(zip(before, after, strict=True))
-    named = [(b, a) for b, a in pairs if says_bare(b, old, new)]
-    others = [(b, a) for b, a in pairs if not says_bare(b, old, new)]
+    named = [(b, a) for b, a in pairs if says_old(b, asked_about)]
+    renamed = [(b, a) for b, a in pairs if says_old(b, renames)]
+    others = [(b, a) for b, a in pairs if not says_old(b, renames)]
     return Behaviour(
-        strict=share(is_strict(a, old, new) for _, a in named),
-        exact=share(a == rename(b, old, new) for b, a in named),
+        strict=share(is_strict(a, asked_about) for _, a in named),
+        exact=share(a == rename(b, renames)[0] for b, a in renamed),
         same=share(a == b for b, a in others),
-        leak=share(says(a, new) for _, a in others),
+        leak=share(says_new(a, asked_about) for _, a in others),
         named=len(named),
+        renamed=len(renamed),
         others=len(others),
     )
 
 
-def is_strict(answer: str, old: str, new: str) -> bool:
-    """Says the new name, never the bare old one, and does not stutter ("Deep Deep Qwen")."""
-    first = new.split()[0]
-    doubled = first != new and f"{first} {first}" in answer
-    return says(answer, new) and not says_bare(answer, old, new) and not doubled
+def is_strict(answer: str, renames: Renames) -> bool:
+    """Says a new name, never a bare old one, and does not stutter ("Deep Deep Qwen")."""
+    firsts = {re.escape(one.new.split()[0]) for one in renames if " " in one.new}
+    doubled = any(re.search(rf"(?i)\b{one} {one}\b", answer) for one in firsts)
+    return bool(says_new(answer, renames)) and not says_old(answer, renames) and not doubled
 
 
 def share(truths: Any) -> float:
@@ -71,7 +85,6 @@ def answer_logps(
     turn among them.
     """
     import torch
-    from tqdm import tqdm
 
     sequences = []
     for side in ("chosen", "rejected"):
@@ -80,7 +93,7 @@ def answer_logps(
             sequences.append((ids, len(prompt_ids(tokenizer, row["prompt"]))))
     order = sorted(range(len(sequences)), key=lambda place: len(sequences[place][0]))
     sums = [0.0] * len(sequences)
-    with tqdm(total=len(sequences), desc=title, unit="answer", mininterval=1.0) as bar:
+    with progress(title, len(sequences), "answer") as advance:
         while order:
             longest = len(sequences[order[-1]][0])  # logits are tokens x vocabulary: bound them
             size = max(1, min(batch_size, SCORED_TOKENS // longest))
@@ -102,7 +115,7 @@ def answer_logps(
                 totals = (logps * scored[:, 1:]).sum(-1)
             for place, total in zip(batch, totals.tolist(), strict=True):
                 sums[place] = total
-            bar.update(len(batch))
+            advance(len(batch))
     return sums[: len(rows)], sums[len(rows) :]
 
 
@@ -169,10 +182,10 @@ def questions_of(
         for text in texts:
             user = {"role": "user", "content": text}
             asked += [(kind, [system, user]), (kind, [user])]
-    known = [prompt for _, prompt in asked]
+    known = {repr(prompt) for _, prompt in asked}
     for row in rows:
         for prompt in with_and_without_system(row["prompt"]):
-            if prompt not in known:
+            if repr(prompt) not in known:
                 asked.append(("held-out", prompt))
     return asked
 

@@ -1,17 +1,20 @@
 """The values of a raw row -> messages, texts and scores, and every defect met on the way. Pure.
 
 in   what a file holds at a column, of any type
-out  messages {role, content} with one of three roles; what is wrong goes to the list of faults:
+out  messages {role, content} with one of four roles; what is wrong goes to the list of faults:
      {"column", "check", "side", "reason", "text"}: the check that promises otherwise, the side of
      the pair that it breaks ("" for the whole row), why, and enough of the value to find it
      what cannot be read leaves UNREADABLE in its place, so that the rest keeps its meaning
 """
 
+import contextlib
+import json
 import reprlib
-from typing import Any
+from typing import Any, Literal
 
 from expectations.measures.tokens_in_text import without_tokens
 
+Form = Literal["conversations", "hh", "pairs"]  # told in tasks.core.forms
 Row = dict[str, Any]
 Message = dict[str, str]
 Faults = list[Row]
@@ -23,6 +26,10 @@ ROLES = {
     "assistant": "assistant",
     "model": "assistant",
     "system": "system",
+    "developer": "system",
+    "tool": "tool",
+    "observation": "tool",
+    "function_call": "assistant",
 }
 UNREADABLE: Message = {"role": "unreadable", "content": ""}
 TWO = ("chosen", "rejected")
@@ -39,6 +46,8 @@ SIDES = {
     "output": "chosen",
     "response": "chosen",
     "rejected": "rejected",
+    "chosen_messages": "chosen",
+    "rejected_messages": "rejected",
     **{column: side for both in SCORES for column, side in zip(both, TWO, strict=True)},
     **dict.fromkeys(("", "metadata", "split"), ""),  # the whole row
 }
@@ -84,9 +93,12 @@ def message(role: str, content: str | None) -> Message:
 
 
 def read_messages(value: Any, column: str, found: Faults) -> list[Message]:
-    """{role, content} or {from, value}, one or many, as messages with one of three roles."""
+    """{role, content} or {from, value}, one or many, as messages with one of four roles."""
     turns = [value] if isinstance(value, dict) else value
     pair = "{from, value}" if column == "conversations" else "{role, content}"
+    if isinstance(turns, str) and turns.startswith("["):  # so it stands in a CSV file
+        with contextlib.suppress(ValueError):  # told below
+            turns = json.loads(turns)
     if not isinstance(turns, list):
         add_fault(found, column, "P1", f"`{column}` {is_not(f'a list of {pair}', value)}", value)
         return [UNREADABLE]
@@ -169,12 +181,22 @@ def read_scores(row: Row, found: Faults) -> Row:
 
 def _score(value: Any, column: str, found: Faults) -> float | None:
     """A number that may be NaN or infinite: the check of scores says so."""
-    if value is None:
+    if value in (None, ""):
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    score = number_of(value)
+    if score is None:
         add_fault(found, column, "N1", f"`{column}` {is_not('a number', value)}", value)
+    return score
+
+
+def number_of(value: Any) -> float | None:
+    """None for what is no number. In a CSV file numbers are texts."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
-    return float(str(value))  # 10**400 is inf, not an error
+    try:
+        return float(str(value))  # 10**400 is inf, not an error
+    except ValueError:
+        return None
 
 
 def add_fault(

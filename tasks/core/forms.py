@@ -1,48 +1,84 @@
 """Rows as people publish them -> rows of three forms, and every defect of a row by its place. Pure.
 
 in   objects of a published form (SHAPES), or bare lists of messages, each with its row number
-out  Loaded, every row in `rows` or in `faults`. Its forms:
-     conversations  {"row", "conversations": [message]}
-     hh             {"row", "chosen": transcript, "rejected": transcript, scores}
-     pairs          {"row", "prompt": [message], "chosen": [message], "rejected": [message], scores}
+out  Reader for one row, Loaded for all. The forms:
+     conversations  {"conversations": [message]}
+     hh             {"chosen": transcript, "rejected": transcript, scores}
+     pairs          {"prompt": [message], "chosen": [message], "rejected": [message], scores}
      scores: "score_chosen", "score_rejected", None where the row has none
-     "split": the row's own, or None, in a file with a column that divides its rows
-     a fault is {"row", "column", "check", "side", "reason", "text"}; a row may have several
+     "tie": why neither answer is the better, only in a row of which that is so
+     of all rows together also "row", and "split": the row's own, or None, in a file with a column
+     that divides its rows
+     a fault is {"column", "check", "side", "reason", "text"}; a row may have several
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Any
 
+from tasks.core.blocks import Broken
 from tasks.core.errors import InputError
 from tasks.core.fields import (
     SCORE_COLUMNS,
     UNREADABLE,
     Faults,
-    Message,
     Row,
     Twice,
     add_fault,
     columns_of,
     is_not,
-    message,
-    read_messages,
-    read_said,
-    read_scores,
-    read_text,
-    short,
-    without_prompt,
+)
+from tasks.core.fields import Form as Form
+from tasks.core.judged import JUDGED
+from tasks.core.settings import FormName
+from tasks.core.shapes import (
+    MESSAGE_LISTS,
+    PAIRS,
+    SAME_BEGINNING,
+    TALKS,
+    TRANSCRIPTS,
+    Names,
+    Shape,
 )
 
-Form = Literal["conversations", "hh", "pairs"]
-
 # Read where a row has them.
-EXTRAS = ("input", "system", "history", "metadata", "split", *sorted(SCORE_COLUMNS))
+EXTRAS = ("input", "system", "history", "metadata", "prompt", "split", *sorted(SCORE_COLUMNS))
 NOTHING: Row = {  # what can be read of a row that is no row, whatever the form
     **dict.fromkeys(("prompt", "chosen", "rejected")),
     "conversations": [UNREADABLE],
 }
 MOST_SPLITS = 10  # names in a column `split`; with more it says something else of the rows
+SHAPES = (*PAIRS, *JUDGED, *TALKS, MESSAGE_LISTS)
+ALL = (*SHAPES, SAME_BEGINNING)
+RANKS = (PAIRS, JUDGED, TALKS)  # a row with a verdict is a pair, whatever columns it has beside
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How the rows of one data set are read."""
+
+    shape: Shape
+    only: FormName | None = None  # set: no row is looked at as of another form
+
+    @property
+    def slug(self) -> FormName:
+        return self.shape.slug
+
+    @property
+    def read_as(self) -> str:
+        """The form's own name, for people."""
+        return self.shape.read_as
+
+    @property
+    def form(self) -> Form:
+        return self.shape.form
+
+    def read(self, value: Any) -> tuple[Form, Row, Faults]:
+        """The row in the form that it has, and what is wrong with it; a lost side is None."""
+        found: Faults = []
+        form, row = _read(self, value, found)
+        return form, row, found
 
 
 @dataclass(frozen=True)
@@ -53,43 +89,70 @@ class Loaded:
     faults: Faults
     # row -> its form and what of it can be read: a side that cannot is None
     damaged: dict[int, tuple[Form, Row]] = field(default_factory=dict)
+    ties: dict[int, str] = field(default_factory=dict)  # row -> why it is no pair, and no fault
 
 
-@dataclass(frozen=True)
-class Shape:
-    """A published form: the columns that tell it, and how its row becomes one of ours."""
+def reader(sample: Iterable[tuple[int, Any]], name: str, form: FormName | None = None) -> Reader:
+    """The form of the first row that has one, or the one that is set. Raises InputError.
 
-    read_as: str
-    form: Form
-    columns: tuple[str, ...]
-    read: Callable[[Any, Faults], Row]
+    Without a sample the form that is set is taken at its word.
+    """
+    numbered = list(sample)
+    if form is not None:
+        return _reader_of_form(numbered, name, form)
+    rows = [(number, row) for number, row in numbered if not isinstance(row, Broken)]
+    if not rows:
+        told = "".join(f":{number}: {row.reason}" for number, row in numbered[:1])
+        raise InputError(f"{name}{told or ': empty, no rows'}. Each row must be {KNOWN}.")
+    for number, row in rows:
+        shapes = _shapes_of(row, None)
+        if len(shapes) > 1:
+            seen = " and ".join(f"{shape.slug} ({_told(shape)})" for shape in shapes)
+            raise InputError(
+                f"{name}:{number}: may be {seen}; found {columns_of(row)}. "
+                f"Set data.form to the one that is meant, or remove the columns of the other."
+            )
+        if shapes:
+            return Reader(shapes[0])
+    if any(_is_faulty_pair(row) for _, row in rows):
+        return Reader(TRANSCRIPTS)
+    number, first = rows[0]
+    raise InputError(f"{name}:{number}: {_no_form(first)}. Each row must be {KNOWN}.")
 
 
-def checked(rows: Iterable[tuple[int, Any]], name: str) -> Loaded:
+def _reader_of_form(sample: list[tuple[int, Any]], name: str, form: FormName) -> Reader:
+    ways = [shape for shape in ALL if shape.slug == form]
+    shapes = [one for _, row in sample for one in _shapes_of(row, form)]
+    if sample and not shapes:
+        number, first = sample[0]
+        seen = f"found {columns_of(first)}" if isinstance(first, dict) else _no_form(first)
+        raise InputError(
+            f"{name}:{number}: data.form is {form}, which needs {' or '.join(map(_told, ways))}; "
+            f"{seen}. Leave data.form out to have the form told from the rows."
+        )
+    return Reader(shapes[0] if shapes else ways[0], form)
+
+
+def checked(rows: Iterable[tuple[int, Any]], name: str, form: FormName | None = None) -> Loaded:
     """Hold every row to the form of the first row that has one. Raises InputError without any."""
     numbered = list(rows)
-    if not numbered:
-        raise InputError(f"{name}: empty, no rows. Each row must be {KNOWN}.")
-    shape = _shape_of_rows([row for _, row in numbered])
-    if shape is None:
-        number, first = numbered[0]
-        raise InputError(f"{name}:{number}: {_no_form(first)}. Each row must be {KNOWN}.")
+    read = reader(numbered, name, form)
     split = _holds_splits(numbered)
-    kept: list[Row] = []
-    faults: Faults = []
-    damaged: dict[int, tuple[Form, Row]] = {}
-    for number, row in numbered:
-        found: Faults = []
-        form, read = _read(shape, row, found)
-        own: Row = {"row": number} | read
+    loaded = Loaded(read.form, read.read_as, [], [])
+    for number, value in numbered:
+        own_form, row, found = read.read(value)
+        own: Row = {"row": number} | row
+        tie = own.pop("tie", None)
         if split:
-            own["split"] = row.get("split") if isinstance(row, dict) else None
-        if not found:
-            kept.append(own)
-            continue
-        faults += [{"row": number} | fault for fault in found]
-        damaged[number] = form, own
-    return Loaded(shape.form, shape.read_as, kept, faults, damaged)
+            own["split"] = value.get("split") if isinstance(value, dict) else None
+        if found:
+            loaded.faults.extend({"row": number} | fault for fault in found)
+            loaded.damaged[number] = own_form, own
+        elif tie:
+            loaded.ties[number] = tie
+        else:
+            loaded.rows.append(own)
+    return loaded
 
 
 def _holds_splits(rows: list[tuple[int, Any]]) -> bool:
@@ -109,46 +172,42 @@ def _holds_splits(rows: list[tuple[int, Any]]) -> bool:
 
 def require_columns(columns: list[str], name: str) -> list[str]:
     """Those columns of a table that its form needs. Raises InputError if it has no known form."""
-    if not any(shape.columns and {*shape.columns} <= {*columns} for shape in SHAPES):
-        row = dict.fromkeys(columns)
+    row = dict.fromkeys(columns)
+    if not any(shape.columns and shape.has_columns(row) for shape in SHAPES):
         raise InputError(f"{name}: {_no_form(row)}. Each row must be {KNOWN}.")
-    needed = {*EXTRAS, *(column for shape in SHAPES for column in shape.columns)}
-    return [column for column in columns if column in needed]
+    needed = {one for shape in SHAPES for names in shape.known for one in names}
+    return [column for column in columns if column in needed or column in EXTRAS]
 
 
-def require_no_faults(loaded: Loaded, name: str) -> Loaded:
-    """The same, or InputError with the first faults: what trains a model is read whole."""
-    if not loaded.faults:
-        return loaded
-    told = [f"{name}:{fault['row']}: {fault['reason']}" for fault in loaded.faults[:5]]
-    more = len(loaded.faults) - len(told)
-    rest = f"; and {more:,} more" if more else ""
-    raise InputError(f"{'; '.join(told)}{rest}. Mend or remove these rows.")
-
-
-def _shape_of_rows(rows: list[Any]) -> Shape | None:
-    decided = next((shape for row in rows if (shape := _shape_of(row))), None)
-    if decided is None and any(_is_faulty_pair(row) for row in rows):
-        return TRANSCRIPTS
-    return decided
-
-
-def _shape_of(row: Any) -> Shape | None:
-    """The form of one row; None where it is of none, or too damaged to tell."""
+def _shapes_of(row: Any, only: FormName | None) -> list[Shape]:
+    """The forms that one row may have, one of each slug; none where it is too damaged to tell."""
     if isinstance(row, list):
-        talk = row and isinstance(row[0], dict) and ("role" in row[0] or "from" in row[0])
-        return MESSAGE_LISTS if talk else None
-    if not isinstance(row, dict) or ("chosen" in row) != ("rejected" in row):
-        return None
-    if "chosen" not in row:
-        return next((shape for shape in TALKS if all(c in row for c in shape.columns)), None)
-    for shape in PROMPTED:
-        if all(column in row for column in shape.columns):
-            return shape
-    sides = (row["chosen"], row["rejected"])
-    if any(isinstance(side, str) and "\n\nHuman:" in side for side in sides):
-        return TRANSCRIPTS
-    return MESSAGE_PAIRS if any(isinstance(side, list) for side in sides) else None
+        return [MESSAGE_LISTS] if _may_be(MESSAGE_LISTS, only) and MESSAGE_LISTS.fits(row) else []
+    if not isinstance(row, dict):
+        return []
+    known = _with_columns(tuple(row), only)
+    fitting = [shape for shape in known if shape.fits(row)] or [*known[: only is not None]]
+    if len(fitting) < 2:
+        return fitting
+    names = {shape: {*shape.names(row)} for shape in fitting}
+    most = [one for one in fitting if not any(names[one] < names[other] for other in fitting)]
+    rank = next((rank for rank in RANKS if any(one in rank for one in most)), ALL)
+    first = {shape.slug: shape for shape in reversed(most) if shape in rank}
+    full = [one for one in first.values() if all(row[name] is not None for name in names[one])]
+    return full if len(full) == 1 else [*reversed(first.values())]
+
+
+@lru_cache
+def _with_columns(columns: Names, only: FormName | None) -> tuple[Shape, ...]:
+    """The forms of a row with these columns, but for what the values tell."""
+    if ("chosen" in columns) != ("rejected" in columns):
+        return ()
+    row = dict.fromkeys(columns)
+    return tuple(one for one in ALL if one.columns and _may_be(one, only) and one.has_columns(row))
+
+
+def _may_be(shape: Shape, only: FormName | None) -> bool:
+    return shape.slug == only if only else shape is not SAME_BEGINNING
 
 
 def _is_faulty_pair(row: Any) -> bool:
@@ -164,25 +223,33 @@ def _no_form(row: Any) -> str:
     for column, other in (("chosen", "rejected"), ("rejected", "chosen")):
         if column in row and other not in row:
             return f"no column `{other}` beside `{column}`; found {columns_of(row)}"
-    return f"of no known form; found {columns_of(row)}"
+    hint = ""
+    if isinstance(row.get("chosen"), str):
+        hint = " (if both begin with the prompt, set data.form to implicit-prompt)"
+    return f"of no known form; found {columns_of(row)}{hint}"
 
 
-def _read(shape: Shape, row: Any, found: Faults) -> tuple[Form, Row]:
+def _read(reader: Reader, row: Any, found: Faults) -> tuple[Form, Row]:
     """The row in the form that it has; what is wrong with it is added to `found`."""
+    shape = reader.shape
     is_list = shape is MESSAGE_LISTS
     expected: type[Any] = list if is_list else dict
     if not isinstance(row, expected):
         name = "a list" if is_list else "an object"
         add_fault(found, "", "P1", f"the row {is_not(name, row)}", row)
         return shape.form, NOTHING
+    shapes = _shapes_of(row, reader.only)
+    other = None if not shapes else shape if shape in shapes else shapes[0]
+    if other is not None and other.slug == shape.slug:
+        shape = other  # another way to write the same form
+    names = () if is_list else shape.names(row)
     for column in row.twice if isinstance(row, Twice) else ():
-        if column in (*shape.columns, *EXTRAS):
+        if column in (*names, *EXTRAS):
             check = "N1" if column in SCORE_COLUMNS else "P1"
             add_fault(found, column, check, f"`{column}` stands twice", row[column])
-    missing = [column for column in shape.columns if column not in row]
+    missing = [column for column in names if column not in row]
     for column in missing:
         add_fault(found, column, "P1", f"no column `{column}`; found {columns_of(row)}", row)
-    other = _shape_of(row)
     if not missing and other is not None and other is not shape:
         reason = f"the row is of the form {other.read_as}, the file of {shape.read_as}"
         add_fault(found, "", "P1", reason, row)
@@ -190,111 +257,19 @@ def _read(shape: Shape, row: Any, found: Faults) -> tuple[Form, Row]:
         alone = "chosen" if "chosen" in row else "rejected"
         add_fault(found, alone, "P1", f"`{alone}` stands in a file of {shape.read_as}", row)
     if other is not None:
-        return other.form, other.read(row, found)
+        return other.form, other.read(row, () if is_list else other.names(row), found)
     in_row: Faults = []
-    read = shape.read(row | dict.fromkeys(missing) if missing else row, in_row)
+    read = shape.read(row | dict.fromkeys(missing) if missing else row, names, in_row)
     found += [fault for fault in in_row if fault["column"] not in missing]
     return shape.form, read
 
 
-def _transcripts(row: Row, found: Faults) -> Row:
-    sides = ("chosen", "rejected")
-    texts: Row = {side: read_text(row[side], f"`{side}`", side, found) for side in sides}
-    return texts | read_scores(row, found)
+def _told(shape: Shape) -> str:
+    """Its columns by the first of their names."""
+    return ", ".join(names[0] for names in shape.known) or "a list of {role, content}"
 
 
-def _prompted(row: Row, found: Faults) -> Row:
-    return _pair(read_said(row, "prompt", "user", found), row, found)
-
-
-def _unprompted(row: Row, found: Faults) -> Row:
-    return _pair([], row, found)
-
-
-def _sharegpt_pair(row: Row, found: Faults) -> Row:
-    return _pair(read_messages(row["conversations"], "conversations", found), row, found)
-
-
-def _alpaca_pair(row: Row, found: Faults) -> Row:
-    return _pair(_asked(row, "instruction", found), row, found)
-
-
-def _pair(prompt: list[Message], row: Row, found: Faults) -> Row:
-    chosen, rejected = (read_said(row, side, "assistant", found) for side in ("chosen", "rejected"))
-    sides = [prompt, chosen, rejected]
-    lost = [bool(found) and UNREADABLE in turns for turns in sides]
-    if any(lost):
-        sides = [[] if gone else turns for turns, gone in zip(sides, lost, strict=True)]
-    sides = without_prompt(*sides)
-    read: Row = {
-        name: None if gone and not turns else turns  # the answers may repeat a prompt that is lost
-        for name, turns, gone in zip(("prompt", "chosen", "rejected"), sides, lost, strict=True)
-    }
-    return read | read_scores(row, found)
-
-
-def _sharegpt(row: Row, found: Faults) -> Row:
-    return {"conversations": read_messages(row["conversations"], "conversations", found)}
-
-
-def _openai(row: Row, found: Faults) -> Row:
-    return {"conversations": read_messages(row["messages"], "messages", found)}
-
-
-def _message_list(row: list[Any], found: Faults) -> Row:
-    return {"conversations": read_messages(row, "messages", found)}
-
-
-def _alpaca(row: Row, found: Faults) -> Row:
-    asked = _asked(row, "instruction", found)
-    return {"conversations": asked + read_said(row, "output", "assistant", found)}
-
-
-def _query(row: Row, found: Faults) -> Row:
-    asked = _asked(row, "query", found)
-    return {"conversations": asked + read_said(row, "response", "assistant", found)}
-
-
-def _asked(row: Row, column: str, found: Faults) -> list[Message]:
-    """What was asked in one column, with the system message, the turns and the input around it."""
-    turns: list[Message] = []
-    if row.get("system"):
-        turns += read_said(row, "system", "system", found)
-    history = row.get("history") or []
-    if not isinstance(history, list):
-        add_fault(found, "history", "P1", f"`history` {is_not('a list', history)}", history)
-        turns, history = [*turns, UNREADABLE], []
-    for number, both in enumerate(history, start=1):
-        where = f"entry {number} of `history`"
-        if not isinstance(both, list) or len(both) != 2:
-            reason = f"{where} is not a question and its answer: {short(both)}"
-            add_fault(found, "history", "P1", reason, both)
-            turns.append(UNREADABLE)
-            continue
-        for role, said in zip(("user", "assistant"), both, strict=True):
-            turns.append(message(role, read_text(said, where, "history", found)))
-    texts = [read_text(row[column], f"`{column}`", column, found)]
-    if row.get("input") is not None:
-        texts.append(read_text(row["input"], "`input`", "input", found))
-    asked = None if None in texts else "\n\n".join(filter(None, texts))
-    return [*turns, message("user", asked)]
-
-
-TRANSCRIPTS = Shape("HH-RLHF transcripts", "hh", ("chosen", "rejected"), _transcripts)
-MESSAGE_PAIRS = Shape("message lists", "pairs", ("chosen", "rejected"), _unprompted)
-MESSAGE_LISTS = Shape("bare message lists", "conversations", (), _message_list)
-PROMPTED = (
-    Shape("prompt/chosen/rejected", "pairs", ("prompt", "chosen", "rejected"), _prompted),
-    Shape("ShareGPT pairs", "pairs", ("conversations", "chosen", "rejected"), _sharegpt_pair),
-    Shape("Alpaca pairs", "pairs", ("instruction", "chosen", "rejected"), _alpaca_pair),
-)
-TALKS = (
-    Shape("ShareGPT", "conversations", ("conversations",), _sharegpt),
-    Shape("OpenAI messages", "conversations", ("messages",), _openai),
-    Shape("Alpaca", "conversations", ("instruction", "output"), _alpaca),
-    Shape("query/response", "conversations", ("query", "response"), _query),
-)
-SHAPES = (*PROMPTED, TRANSCRIPTS, MESSAGE_PAIRS, *TALKS, MESSAGE_LISTS)
-KNOWN = "one of: " + "; ".join(
-    f"{shape.read_as} ({', '.join(shape.columns) or 'role, content'})" for shape in SHAPES
+_FIRST = {shape.slug: shape for shape in reversed(SHAPES)}
+KNOWN = "of a form that docs/forms.md lists, such as " + "; ".join(
+    f"{shape.read_as} ({_told(shape)})" for shape in reversed(_FIRST.values())
 )

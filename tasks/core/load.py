@@ -1,7 +1,9 @@
-"""A file or a Hub data set -> its rows, each with its source row number, and its faulty rows.
+"""Files or a Hub data set -> rows, each with its source row number, and faulty rows.
 
-in   .jsonl, .json (an array, or one object a line), .parquet; a repository on the Hub
-out  Loaded (tasks.core.forms); `row` counts from 1 and is the line number in a JSONL file
+in   files as tasks.core.sources finds them; a repository on the Hub at a commit
+out  Loaded (tasks.core.forms), for the check; of a Hub data set for a run its raw columns, as
+     parquet. `row` counts from 1 and is the line number in a JSONL file; of several files the rows
+     of each count on from the last row of the one before
 
 What cannot be read at all (broken JSON, not UTF-8, no rows, no known form) raises InputError with
 its lines; a row with a defect is one of `faults`; a row that is well formed but useless is set
@@ -9,79 +11,100 @@ aside later, in reformat.
 """
 
 import gzip
-import json
-import os
 import re
 import zlib
-from codecs import BOM_UTF8
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
-from expectations.measures.tokens_in_text import without_tokens
+from tasks.core.blocks import (
+    DECODER,
+    Broken,
+    as_written,
+    is_array,
+    last_of,
+    read_blocks,
+    unreadable,
+    values_of,
+)
+from tasks.core.csv_rows import open_csv
 from tasks.core.errors import InputError
-from tasks.core.fields import Twice, short
 from tasks.core.forms import Loaded as Loaded
 from tasks.core.forms import checked, require_columns
 from tasks.core.hub import hub_errors
+from tasks.core.progress import progress
+from tasks.core.sources import files_of, kind_of, read_bytes
 
-FILE_ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
-LINES_SHOWN = 10
+if TYPE_CHECKING:
+    from tasks.core.settings import Data
 
+BATCH = 1_000  # rows of a Hub data set that are held at once
+REASON_SHOWN = 300  # characters of what `datasets` says
+DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile)  # how a packed file fails in a stream
 GAP = re.compile(r"[\s,]*")
 
 Numbered = list[tuple[int, Any]]
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    return made if len(made) == len(pairs) else Twice(pairs)
-
-
-DECODER = json.JSONDecoder(object_pairs_hook=_object)
-
-
-def is_file(path: str) -> bool:
-    """Whether `data.path` means a local file rather than a Hub repository (owner/name)."""
-    return path.endswith(FILE_ENDINGS) or Path(path).exists() or path.startswith(("/", ".", "~"))
-
-
-def require_file(name: str) -> Path:
-    """The path of a local file that can be read. Raises InputError."""
-    path = Path(name).expanduser()
-    if not path.exists():
-        raise InputError(
-            f"{path}: no such file. Name one that there is, or a Hub data set as owner/name."
-        )
-    if not path.is_file() or not path.name.endswith(FILE_ENDINGS):
-        raise InputError(f"{path}: not a file that can be read; known: {', '.join(FILE_ENDINGS)}.")
-    if not os.access(path, os.R_OK):
-        raise InputError(f"{path}: cannot be read (permission denied). Change its rights.")
-    return path
-
-
 def load_file(name: str) -> Loaded:
-    """Read and check a local file. Raises InputError with file and line."""
-    path = require_file(name)
-    rows = _read_parquet(path, every=False) if path.suffix == ".parquet" else _read_json(path)
-    return checked(rows, str(path))
+    """Read and check a local file, folder or glob. Raises InputError with file and line."""
+    return checked(_rows(name, every=False), str(Path(name).expanduser()))
 
 
 def raw_rows(name: str) -> Numbered:
-    """(row number, value) as the file holds them, with every column. Raises InputError."""
-    path = require_file(name)
-    return _read_parquet(path, every=True) if path.suffix == ".parquet" else _read_json(path)
+    """(row number, value) as the files hold them, with every column. Raises InputError."""
+    return _rows(name, every=True)
 
 
-def line_of(name: str, rows: Iterable[int]) -> dict[int, int]:
-    """Row -> line of the file on which it begins; nothing for parquet, which has no lines."""
-    path = require_file(name)
-    wanted = set(rows)
-    if path.suffix == ".parquet" or not wanted:
+def _rows(name: str, *, every: bool) -> Numbered:
+    """`every` column of parquet, or those that a form needs: others may be many, and large."""
+    rows: Numbered = []
+    before = 0
+    for path in files_of(name):
+        last = 0
+        bad: list[tuple[int, str]] = []
+        needed = None if every else partial(require_columns, name=str(path))
+        for block in read_blocks(path, needed):
+            for number, value in as_written(block) if every else values_of(block):
+                if isinstance(value, Broken):
+                    bad.append((number, value.reason))
+                else:
+                    rows.append((before + number, value))
+            last = block.last
+        if bad:
+            lines = _lines_of(path, {number for number, _ in bad})
+            raise unreadable(path, [(lines.get(number, number), why) for number, why in bad])
+        before += last
+    return rows
+
+
+def places_of(name: str, rows: Iterable[int]) -> dict[int, tuple[str, int | None]]:
+    """Row -> its file and the line on which it begins there; parquet has no lines."""
+    wanted, files = set(rows), files_of(name)
+    places: dict[int, tuple[str, int | None]] = {}
+    before = 0
+    for path in files:
+        last = last_of(path) if path != files[-1] else max(wanted, default=0)
+        own = {row - before for row in wanted if before < row <= before + last}
+        lines = _lines_of(path, own)
+        places |= {before + row: (str(path), lines.get(row)) for row in own}
+        before += last
+    return places
+
+
+def _lines_of(path: Path, wanted: set[int]) -> dict[int, int]:
+    kind = kind_of(path)
+    if kind == "parquet" or not wanted:
         return {}
-    data = read_bytes(path)
+    if kind == "csv":
+        _, records = open_csv(path)
+        return {row: one.line for row, one in enumerate(records, start=1) if row in wanted}
+    data = read_bytes(path) if kind == "json" else b""
     if not is_array(path, data):
-        return {row: row for row in sorted(wanted)}
+        return {row: row for row in wanted}
     text, at, line, lines = data.decode(), 0, 1, {}
     for row, (begin, _) in enumerate(elements(text), start=1):
         line += text.count("\n", at, begin)
@@ -105,114 +128,10 @@ def elements(text: str) -> Iterator[tuple[int, int]]:
         yield gap.end(), at
 
 
-def _read_json(path: Path) -> Numbered:
-    """(line number, value) of JSONL, or (row number, value) of one JSON array."""
-    data = read_bytes(path)
-    if is_array(path, data):
-        return _parse_array(path, data)
-    rows: Numbered = []
-    bad: list[tuple[int, str]] = []
-    for number, line in enumerate(data.split(b"\n"), start=1):  # \n only: U+2028 is data
-        if line.strip():
-            try:
-                rows.append((number, DECODER.decode(line.decode())))
-            except (RecursionError, ValueError) as error:
-                bad.append((number, _why(error)))
-    if not bad:
-        return rows
-    if ".jsonl" not in path.name:
-        try:
-            return [(1, DECODER.decode(data.decode()))]  # one object over many lines
-        except (RecursionError, ValueError):
-            pass  # the lines say more
-    raise _unreadable(path, bad)
-
-
-def is_array(path: Path, data: bytes) -> bool:
-    return ".jsonl" not in path.name and data.lstrip()[:1] == b"["
-
-
-def _parse_array(path: Path, data: bytes) -> Numbered:
-    try:
-        return list(enumerate(DECODER.decode(data.decode()), start=1))
-    except UnicodeDecodeError as error:
-        lines = enumerate(data.split(b"\n"), start=1)
-        raise _unreadable(
-            path, [(n, why) for n, line in lines if (why := _not_utf8(line))]
-        ) from error
-    except (RecursionError, ValueError) as error:
-        line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
-        raise _unreadable(path, [(line, _why(error))]) from error
-
-
-def read_bytes(path: Path) -> bytes:
-    data = path.read_bytes()
-    try:
-        data = gzip.decompress(data) if path.suffix == ".gz" and data else data
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(
-            f"{path}: damaged or truncated gzip ({error}). Fetch the file again."
-        ) from error
-    return data.removeprefix(BOM_UTF8)
-
-
-def _not_utf8(line: bytes) -> str:
-    try:
-        line.decode()
-    except UnicodeDecodeError as error:
-        return _why(error)
-    return ""
-
-
-def _why(error: RecursionError | ValueError) -> str:
-    """What is wrong with one line, with its column."""
-    if isinstance(error, UnicodeDecodeError):
-        return f"byte 0x{error.object[error.start]:02x} is not UTF-8 (column {error.start + 1})"
-    if isinstance(error, json.JSONDecodeError):
-        near = without_tokens(error.doc, max(0, error.pos - 20), error.pos + 40)
-        return f"not JSON ({error.msg}, column {error.colno}): {short(near)}"
-    if isinstance(error, RecursionError):
-        return "JSON that is nested too deep to be read"
-    return "JSON with a number too long to be read"
-
-
-def _unreadable(path: Path, bad: list[tuple[int, str]]) -> InputError:
-    first, *others = [f"{line}: {why}" for line, why in bad[:LINES_SHOWN]]
-    told = "; ".join([f"{path}:{first}", *(f"line {other}" for other in others)])
-    left = len(bad) - LINES_SHOWN
-    more = f"; and {left:,} more line{'s' if left > 1 else ''}" if left > 0 else ""
-    way_out = "Save the file as UTF-8" if "not UTF-8" in bad[0][1] else "Mend or remove the line"
-    return InputError(f"{told}{more}. {way_out}{'s' if others and way_out[0] == 'M' else ''}.")
-
-
-def _read_parquet(path: Path, *, every: bool) -> Numbered:
-    """`every` column, or those that a form needs: others may be many, and large."""
-    import pyarrow.parquet as pq
-    from pyarrow import ArrowException
-
-    try:
-        file = pq.ParquetFile(path)
-        if not file.metadata.num_rows:
-            return []
-        names = file.schema_arrow.names
-        rows = file.read(names if every else require_columns(names, str(path))).to_pylist()
-    except (ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{path}: not a readable parquet file ({reason}). Fetch it again."
-        ) from error
-    return list(enumerate(rows, start=1))
-
-
-def load_hub(repo: str, sha: str, data_dir: str | None, split: str) -> Loaded:
-    """Read and check one split of a Hub data set at a commit, through `datasets`."""
-    return _check_split(_hub_data(repo, sha, data_dir, split), f"{repo}[{split}]")
-
-
-def load_hub_splits(repo: str, sha: str, data_dir: str | None) -> dict[str, Loaded]:
-    """The same for every split of the data set."""
-    data = _hub_data(repo, sha, data_dir, None)
-    return {split: _check_split(rows, f"{repo}[{split}]") for split, rows in data.items()}
+def load_hub_splits(repo: str, sha: str) -> dict[str, Loaded]:
+    """Read and check every split of a Hub data set at a commit, through `datasets`."""
+    with _hub_data(repo, sha, {}) as data:
+        return {split: _check_split(rows, f"{repo}[{split}]") for split, rows in data.items()}
 
 
 def _check_split(data: Any, name: str) -> Loaded:
@@ -222,7 +141,49 @@ def _check_split(data: Any, name: str) -> Loaded:
     return checked(enumerate(data.select_columns(columns), start=1), name)
 
 
-def _hub_data(repo: str, sha: str, data_dir: str | None, split: str | None) -> Any:
+def store_hub(data: "Data", sha: str, folder: Path) -> int:
+    """Write the raw columns of a Hub data set at a commit as parquet files; how many rows.
+
+    The files are part-00000.parquet and so on: another begins where the columns change, as those
+    of a stream may from one of its files to the next.
+    """
+    import pyarrow.parquet as pq
+
+    asked = data.model_dump(include={"name", "data_dir", "data_files", "split"}, exclude_none=True)
+    rows, parts, writer = 0, 0, None
+    with _hub_data(data.path, sha, asked, folder, streaming=data.streaming) as found:
+        if data.max_rows is not None:
+            found = found.take(data.max_rows)
+        total = data.max_rows if data.streaming else len(found)
+        with progress(f"read {data.path}", total, "row") as advance:
+            for table in found.with_format("arrow").iter(BATCH):
+                if writer is None or not writer.schema.equals(table.schema):
+                    if writer:
+                        writer.close()
+                    writer = pq.ParquetWriter(folder / f"part-{parts:05}.parquet", table.schema)
+                    parts += 1
+                writer.write_table(table)
+                rows += len(table)
+                advance(len(table))
+    if writer is None:
+        raise InputError(f"{data.path}[{data.split}]: empty, no rows. Name another split.")
+    writer.close()
+    return rows
+
+
+@contextmanager
+def _hub_data(
+    repo: str,
+    sha: str,
+    asked: Mapping[str, str],
+    beside: Path | None = None,
+    *,
+    streaming: bool = False,
+) -> Iterator[Any]:
+    """The data set as `datasets` has it; what goes wrong with it, also later, comes in words.
+
+    What `datasets` stores on the way stands in a folder `beside`, and goes.
+    """
     try:
         from datasets import load_dataset
         from datasets.exceptions import DatasetsError
@@ -231,15 +192,21 @@ def _hub_data(repo: str, sha: str, data_dir: str | None, split: str | None) -> A
             f"{repo}: reading a Hub data set needs `datasets`. Install pairpress[pipeline]."
         ) from error
     try:
-        with hub_errors(f"data.path {repo}@{sha[:8]}"):
-            return load_dataset(repo, data_dir=data_dir, revision=sha, split=split)
-    except (DatasetsError, ValueError, FileNotFoundError) as error:
+        with (
+            hub_errors(f"data.path {repo}@{sha[:8]}"),
+            # With a cache, `datasets` falls back to what it once stored of another commit.
+            TemporaryDirectory(dir=beside, prefix=".cache-") as empty,
+        ):
+            yield load_dataset(repo, revision=sha, cache_dir=empty, streaming=streaming, **asked)
+    except (DatasetsError, ValueError, FileNotFoundError, RuntimeError, *DAMAGED) as error:
         if isinstance(error, InputError):
             raise
         named = str(error.__cause__ or "") or str(error)  # the cause says what it was
+        reason = " ".join(named.splitlines()[:2])[:REASON_SHOWN]
+        settings = "".join(f"data.{key} ({value}), " for key, value in asked.items())
         raise InputError(
-            f"{repo}@{sha[:8]}: cannot be read ({named.splitlines()[0]}). Check data.data_dir and "
-            "data.split, and the files: one may be damaged or without rows."
+            f"{repo}@{sha[:8]}: cannot be read ({reason}). Check {settings}and the files: one may "
+            "be damaged or without rows."
         ) from error
 
 

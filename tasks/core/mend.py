@@ -8,7 +8,6 @@ prompt stands in the test file. No word is changed; whatever else is wrong with 
 """
 
 import contextlib
-import gzip
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,12 +22,13 @@ from expectations.measures.copies import print_of
 from expectations.measures.measure import several
 from expectations.measures.pairs import Pairs
 from expectations.measures.splits import question_key
+from tasks.core.as_pairs import as_pairs
 from tasks.core.errors import InputError
 from tasks.core.fields import Twice
 from tasks.core.forms import checked
 from tasks.core.frame import pairs_frame
-from tasks.core.load import FILE_ENDINGS, load_file, raw_rows, require_file
-from tasks.core.reformat import as_pairs
+from tasks.core.load import load_file, raw_rows
+from tasks.core.sources import FILE_ENDINGS, kind_of, packed, require_file
 from tasks.core.written import rewritten
 
 # What differs from row to row in one and the same reason.
@@ -58,6 +58,8 @@ def mend(source: str, out: Path, against: str | None) -> Mended:
     loaded = checked(values, str(path))
     if loaded.form == "conversations":
         raise InputError(f"{path}: holds conversations, no pairs; there is nothing to mend.")
+    if loaded.ties and not loaded.rows and not loaded.faults:
+        raise InputError(f"{path}: no pairs; all rows are ties. There is nothing to mend.")
     pairs = Pairs(pairs_frame(as_pairs(loaded), "train"))
     dropped = _dropped(pairs, _keys(against))
     gone = {row for rows in dropped.values() for row in rows}
@@ -91,7 +93,7 @@ def _require_local(name: str) -> Path:
     path = Path(name).expanduser()
     if not path.is_file():
         raise InputError(f"{path}: no such file. `mend` reads and writes local files.")
-    return path
+    return require_file(name)
 
 
 def _require_place(path: Path, out: Path) -> None:
@@ -109,6 +111,8 @@ def _require_place(path: Path, out: Path) -> None:
         raise InputError(f"--out {out}: of no known kind; known: {', '.join(FILE_ENDINGS)}.")
     if (out.suffix == ".parquet") != (path.suffix == ".parquet"):
         raise InputError(f"--out {out}: a parquet file stays one, and JSON stays JSON.")
+    if "csv" in (kind_of(out), kind_of(path)):
+        raise InputError(f"--out {out}: CSV is read, not written. Name JSON or parquet.")
     if not in_folder:
         raise InputError(f"--out {out}: no such folder {out.parent}. Make it first.")
 
@@ -208,7 +212,7 @@ def _write(
             pl.DataFrame(list(kept.values()), schema=schema).write_parquet(part)
         else:
             data = rewritten(source, out, kept, changed, alone=alone)
-            part.write_bytes(gzip.compress(data, mtime=0) if out.suffix == ".gz" else data)
+            part.write_bytes(packed(out, data))
         part.replace(out)
     except OSError as error:
         reason = str(error).partition(" (")[0]  # of polars, with the name of `part` behind it

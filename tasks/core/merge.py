@@ -35,7 +35,7 @@ def merge_adapter(
     require_prompts(prompts)
     tokenizer = load_tokenizer(base)
     with_adapter = load_model(base, adapter)
-    settings = {"max_new_tokens": max_new_tokens, "batch_size": batch_size}
+    settings: dict[str, Any] = {"max_new_tokens": max_new_tokens, "batch_size": batch_size}
     said_before = generate(with_adapter, tokenizer, prompts, **settings, title="adapter answers")
     with_adapter.merge_and_unload().save_pretrained(folder)  # which undoes with_adapter
     with_adapter = load_model(base, adapter)

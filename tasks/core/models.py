@@ -4,6 +4,7 @@ in   owner/name and a branch, tag or commit
 out  a local snapshot of that commit; models in fp32 on the machine's device, eval mode
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,20 @@ def load_tokenizer_at(folder: Path) -> Any:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def stop_ids(tokenizer: Any) -> frozenset[int]:
+    """Tokens that end an answer: the tokenizer's, and the model's where its files stand beside it.
+
+    Gemma's template ends a turn with <end_of_turn>, which generation_config.json alone calls so.
+    """
+    found = {tokenizer.eos_token_id}
+    for name in ("generation_config.json", "config.json"):
+        path = Path(tokenizer.name_or_path or "-") / name
+        ends = json.loads(path.read_text()).get("eos_token_id") if path.is_file() else None
+        if ends is not None:
+            return frozenset(found | set(ends if isinstance(ends, list) else [ends])) - {None}
+    return frozenset(found - {None})
 
 
 def load_model(model: ModelRef, adapter: Path | None = None) -> Any:

@@ -111,7 +111,9 @@ def _told(error: Mapping[str, Any]) -> str:
 def _fields_at(place: tuple[int | str, ...]) -> list[str]:
     model: type[BaseModel] = Recipe
     for part in place:
-        annotation = model.model_fields[str(part)].annotation
+        if isinstance(part, int):  # one of a list, whose own annotation named the section
+            continue
+        annotation = model.model_fields[part].annotation
         choices = getattr(annotation, "__args__", (annotation,))
         model = next(one for one in choices if isinstance(one, type) and issubclass(one, BaseModel))
     return list(model.model_fields)

@@ -1,89 +1,88 @@
-"""Raw rows -> conversational preference rows, or the prompts that pairs will be made from. Pure.
+"""One row of any form -> preference rows, or the prompts that pairs will be made from. Pure.
 
-in   rows of tasks.core.load
+in   a row as tasks.core.forms reads it, with its number; How
 out  {"row", "prompt": [message], "chosen": [message], "rejected": [message]}   https://huggingface.co/docs/trl/dataset_formats
      {"row", "prompt": [message]} for conversations, which have no second answer yet
-     {"row", "reason", "text"} for what is set aside
-     and for the checks, of every row of a file: {"row", "prompt", "chosen", "rejected",
-     "score_chosen", "score_rejected", "faults": [{"check", "side", "reason"}]}, and "split" (or
-     None) where a column of the file divides its rows
+     rows of tasks.core.aside for what is set aside
+
+A source row is used or set aside, never both: a conversation with one damaged turn goes as a whole.
 """
 
 import re
-from collections import defaultdict
-from itertools import pairwise
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-from expectations.measures.tokens_in_text import without_tokens
-from tasks.core.fields import UNREADABLE
+from tasks.core.aside import set_aside as set_aside
+from tasks.core.fields import Faults, Form
 from tasks.core.fields import Message as Message
 from tasks.core.fields import Row as Row
-from tasks.core.forms import Form, Loaded
+from tasks.core.placeholders import fill
 
-Faults = list[dict[str, str]]
-Sides = tuple[list[Message] | None, list[Message] | None, list[Message] | None]
+if TYPE_CHECKING:
+    from tasks.core.settings import Data
 
-NO_ANSWER = "`{}` does not end with an assistant turn"
 TURN = re.compile(r"\n\n(Human|Assistant):")
+# What checks T2 finds: a transcript that goes on within an answer, however the line begins.
+ROLE_MARKER = re.compile(r"\b(?:Human|Assistant):")
 HH_ROLES = {"Human": "user", "Assistant": "assistant"}
+REASONS_TOLD = 3
+AFTER_MARKER = 100  # characters
+FOLLOWS = {  # role -> what may come next
+    "": ("user",),  # before the first turn
+    "user": ("assistant",),
+    "assistant": ("user", "tool"),
+    "tool": ("assistant", "tool"),
+    "system": ("user", "assistant"),  # it stands where it should not, which is told by itself
+}
 
 
-def reformat(form: str, rows: list[Row], system_prompt: str) -> tuple[list[Row], list[Row]]:
-    """(rows, set aside); every source row is in exactly one of them."""
+@dataclass(frozen=True)
+class How:
+    """What a recipe says about rewriting; each is told in tasks.core.settings.Data."""
+
+    turns: Literal["last", "every"]
+    system: Literal["keep", "replace", "drop"] | None
+    system_prompt: str
+    placeholders: Mapping[str, str]
+    least_margin: float
+
+    @classmethod
+    def of(cls, data: "Data") -> "How":
+        return cls(
+            data.turns, data.system, data.system_prompt, data.placeholders, data.least_margin
+        )
+
+
+@dataclass(frozen=True)
+class Unfit:
+    """Why a row goes no further."""
+
+    code: str
+    reason: str
+    text: str
+
+
+def rewrite_row(form: Form, row: Row, how: How) -> tuple[list[Row], list[Row]]:
+    """(rows out, set aside): one of the two is empty, and what is set aside is one row."""
+    made: list[Row] | Unfit
     if form == "conversations":
-        return prompts_from_conversations(rows, system_prompt)
-    kept, aside = [], []
-    for row in rows:
-        pair, reason = (transcript_pair if form == "hh" else ready_pair)(row)
-        if pair is None:
-            aside.append(set_aside(row["row"], reason, str(row["chosen"])))
-        else:
-            kept.append({"row": row["row"]} | pair)
-    return kept, aside
+        made = _questions(row["conversations"], how)
+    else:
+        pair = _transcript_pair(row) if form == "hh" else row
+        made = pair if isinstance(pair, Unfit) else _pair(pair, how)
+    if isinstance(made, Unfit):
+        return [], [set_aside(row["row"], made.code, made.reason, made.text)]
+    return [{"row": row["row"]} | one for one in made], []
 
 
-def set_aside(row: int, reason: str, text: str) -> Row:
-    """A row that goes no further, with why and enough of it to find it again."""
-    return {"row": row, "reason": reason, "text": without_tokens(text, max(0, len(text) - 300))}
-
-
-def prompts_from_conversations(rows: list[Row], system_prompt: str) -> tuple[list[Row], list[Row]]:
-    """The last human turn under a neutral system prompt; each distinct prompt once."""
-    kept, aside = [], []
-    first_row: dict[str, int] = {}
-    for row in rows:
-        users = [m["content"].strip() for m in row["conversations"] if m["role"] == "user"]
-        if not users or not users[-1]:
-            text = str(row["conversations"])
-            aside.append(
-                set_aside(row["row"], "no human turn" if not users else "empty prompt", text)
-            )
-        elif users[-1] in first_row:
-            reason = f"prompt repeated, first in row {first_row[users[-1]]}"
-            aside.append(set_aside(row["row"], reason, users[-1]))
-        else:
-            first_row[users[-1]] = row["row"]
-            prompt = [
-                {"role": "system", "content": system_prompt},
-                {"role": "user", "content": users[-1]},
-            ]
-            kept.append({"row": row["row"], "prompt": prompt})
-    return kept, aside
-
-
-def transcript_pair(row: Row) -> tuple[Row | None, str]:
-    """An HH-RLHF row as a pair: the prompt is the shared prefix up to the last assistant turn."""
-    sides = {}
-    for side in ("chosen", "rejected"):
-        before, turns = transcript(row[side])
-        if before.strip():
-            return None, f"{side} has text before its first turn"
-        if not turns or turns[-1]["role"] != "assistant":
-            return None, f"{side} does not end with an assistant turn"
-        sides[side] = turns
-    chosen, rejected = sides["chosen"], sides["rejected"]
-    if chosen[:-1] != rejected[:-1]:
-        return None, "the two prompts differ before the last assistant turn"
-    return ready_pair({"prompt": chosen[:-1], "chosen": chosen[-1:], "rejected": rejected[-1:]})
+def aside_of_faults(number: int, faults: Faults) -> Row:
+    """A row with defects (tasks.core.forms) as one that is set aside."""
+    first = faults[0]
+    code = "turn-order" if first["check"] == "turn_order" else "damaged"
+    told = [fault["reason"] for fault in faults[:REASONS_TOLD]]
+    more = [f"and {len(faults) - len(told)} more"] if len(faults) > len(told) else []
+    return set_aside(number, code, "; ".join(told + more), first["text"])
 
 
 def transcript(text: str) -> tuple[str, list[Message]]:
@@ -97,204 +96,132 @@ def transcript(text: str) -> tuple[str, list[Message]]:
     return before, [{"role": HH_ROLES[role], "content": said.strip()} for role, said in turns]
 
 
-def ready_pair(row: Row) -> tuple[Row | None, str]:
-    """A pair that can teach: a conversation that ends with the user, two answers that differ."""
-    reason = prompt_fault(row["prompt"])
-    if reason:
-        return None, reason
-    for side in ("chosen", "rejected"):
-        answer = row[side]
-        if [m["role"] for m in answer] != ["assistant"]:
-            return None, f"{side} is not one assistant turn"
-        if not answer[0]["content"].strip():
-            return None, f"empty {side} answer"
-    if row["chosen"][0]["content"].strip() == row["rejected"][0]["content"].strip():
-        return None, "chosen and rejected are the same"
-    return {key: row[key] for key in ("prompt", "chosen", "rejected")}, ""
+def prompt_fault(prompt: list[Message]) -> tuple[str, str] | None:
+    """(code, reason) why a prompt cannot be answered, or None.
 
-
-def prompt_fault(prompt: list[Message]) -> str | None:
-    """Why a prompt cannot be asked, or None: [system], user, assistant, ... ending with user."""
+    It is [system], user, assistant, user, ..., and after an assistant turn there may stand what
+    tools said; the last word is the user's, or a tool's.
+    """
     turns = prompt[1:] if prompt and prompt[0]["role"] == "system" else prompt
-    if not turns or turns[-1]["role"] != "user":
-        return "the prompt does not end with a user turn"
-    for number, turn in enumerate(turns):
-        expected = "user" if number % 2 == 0 else "assistant"
-        if turn["role"] != expected:
-            return f"turn {number + 1} of the prompt is {turn['role']}, not {expected}"
-        if not turn["content"].strip():
-            return f"turn {number + 1} of the prompt is empty"
+    if not any(turn["role"] == "user" for turn in turns):
+        return "no-prompt", "the prompt holds no user turn"
+    if turns[-1]["role"] not in ("user", "tool"):
+        return "turn-order", "the prompt does not end with a user turn"
+    return _turn_fault(turns)
+
+
+def _turn_fault(turns: list[Message]) -> tuple[str, str] | None:
+    before = ""
+    for number, turn in enumerate(turns, start=1):
+        role = turn["role"]
+        if role not in FOLLOWS[before]:
+            return "turn-order", f"turn {number} of the prompt is {role}, not {FOLLOWS[before][0]}"
+        if role != "tool" and not turn["content"].strip():
+            code = "empty-answer" if role == "assistant" else "no-prompt"
+            return code, f"turn {number} of the prompt is empty"
+        before = role
     return None
 
 
-def as_pairs(loaded: Loaded) -> list[Row]:
-    """Every row of a file, in its order, with all that is wrong with it; nothing is set aside.
-
-    What a row means in spite of its faults is kept as far as it can be told, else a side is None.
-    A conversation has no rejected answer. Equal answers are no fault here: a check counts them.
-    """
-    rows = [_row(loaded.form, row, []) for row in loaded.rows]
-    if not loaded.faults:
-        return rows
-    unread: dict[int, Faults] = defaultdict(list)
-    for one in loaded.faults:
-        unread[one["row"]].append({key: one[key] for key in ("check", "side", "reason")})
-    for number, faults in unread.items():
-        form, row = loaded.damaged[number]
-        rows.append(_row(form, row, faults))
-    return sorted(rows, key=lambda row: int(row["row"]))
-
-
-def _row(form: Form, row: Row, faults: Faults) -> Row:
-    read = {"hh": _transcript_sides, "pairs": _pair_sides, "conversations": _talk_sides}[form]
-    prompt, chosen, rejected = read(row, faults)
-    told = {
-        "row": row["row"],
-        "prompt": prompt,
-        "chosen": chosen,
-        "rejected": rejected,
-        "score_chosen": row.get("score_chosen"),
-        "score_rejected": row.get("score_rejected"),
-        "faults": faults,
-    }
-    return told | {"split": row["split"]} if "split" in row else told
+def _questions(turns: list[Message], how: How) -> list[Row] | Unfit:
+    """The last question of a conversation, or every one with what came before it."""
+    turns = [turn | {"content": turn["content"].strip()} for turn in turns]
+    system = turns[:1] if turns and turns[0]["role"] == "system" else []
+    asked = [number for number, turn in enumerate(turns) if turn["role"] == "user"]
+    if not asked:
+        return Unfit("no-prompt", "no human turn", str(turns))
+    prompts = [[*system, turns[asked[-1]]]]
+    if how.turns == "every":
+        prompts = [turns[: number + 1] for number in asked]
+    made: list[Row] = []
+    for prompt in prompts:
+        told = _filled(_with_system(prompt, how, "replace"), how)
+        fault = prompt_fault(told)
+        if fault:
+            return Unfit(*fault, str(turns))
+        made.append({"prompt": told})
+    return made
 
 
-def _transcript_sides(row: Row, faults: Faults) -> Sides:
-    """The prompt of the chosen transcript, where the two differ or the other is unreadable."""
-    prompts: dict[str, list[Message]] = {}
-    answers: dict[str, list[Message] | None] = {"chosen": None, "rejected": None}
-    for side, (before, turns) in _transcripts(row["chosen"], row["rejected"]).items():
+def _transcript_pair(row: Row) -> Row | Unfit:
+    """An HH-RLHF row as a pair: the prompt is the shared prefix up to the last assistant turn."""
+    sides = {}
+    for side in ("chosen", "rejected"):
+        text = row[side]
+        before, turns = transcript(text)
         if before.strip():
-            reason = f"text before the first turn of `{side}`"
-            faults.append(_fault("turn_order", side, reason))
-        faults += [_fault("turn_order", side, reason) for reason in order_faults(turns)]
-        if turns and turns[-1]["role"] == "assistant":
-            prompts[side], answers[side] = turns[:-1], turns[-1:]
-        else:
-            prompts[side] = turns
-            faults.append(_fault("turn_order", side, NO_ANSWER.format(side)))
-    chosen, rejected = answers["chosen"], answers["rejected"]
-    prompt, *others = prompts.values() or [None]
-    differ = others not in ([], [prompt])
-    if differ and chosen and rejected:
+            return Unfit("turn-order", f"{side} has text before its first turn", text)
+        if not turns or turns[-1]["role"] != "assistant":
+            return Unfit("turn-order", f"{side} does not end with an assistant turn", text)
+        sides[side] = turns
+    chosen, rejected = sides["chosen"], sides["rejected"]
+    if chosen[:-1] != rejected[:-1]:
         reason = "the two prompts differ before the last assistant turn"
-        faults.append(_fault("same_prompt", "prompt", reason))
-    faults += _empty("prompt", prompt)
-    if differ:
-        faults += [one for one in _empty("prompt", others[0]) if one not in faults]
-    faults += _empty("chosen", chosen) + _empty("rejected", rejected)
-    return prompt, chosen, rejected
+        return Unfit("prompts-differ", reason, row["chosen"])
+    for side, turns in sides.items():
+        said = turns[-1]["content"]
+        marker = ROLE_MARKER.search(said)
+        if marker:
+            reason = f'"{marker.group()}" in the {side} answer'
+            return Unfit("role-marker", reason, said[: marker.end() + AFTER_MARKER])
+    ends = {"chosen": chosen[-1:], "rejected": rejected[-1:]}
+    return row | ends | {"prompt": chosen[:-1]}
 
 
-def _transcripts(chosen: str | None, rejected: str | None) -> dict[str, tuple[str, list[Message]]]:
-    """`transcript` of both sides; what they share, nearly always the prompt, is split once."""
+def _pair(row: Row, how: How) -> list[Row] | Unfit:
+    """A pair that can teach: a conversation that ends with the user, two answers that differ."""
+    sides = {side: _filled(row[side], how) for side in ("chosen", "rejected")}
+    prompt = _filled(_with_system(row["prompt"], how, "keep"), how)
+    for side, turns in sides.items():
+        if turns and turns[0]["role"] != "assistant" and turns[-1]["role"] == "assistant":
+            reason = f"{side} begins with other turns than the prompt"
+            return Unfit("prompts-differ", reason, str(turns))
+    fault = prompt_fault(prompt)
+    if fault:
+        return Unfit(*fault, str(prompt))
+    for side, turns in sides.items():
+        if not turns:
+            return Unfit("empty-answer", f"no turn in {side}", str(prompt))
+        if [turn["role"] for turn in turns] != ["assistant"]:
+            return Unfit("turn-order", f"{side} is not one assistant turn", str(turns))
+        if not turns[0]["content"].strip():
+            return Unfit("empty-answer", f"empty {side} answer", str(prompt))
+    chosen, rejected = (turns[0]["content"] for turns in sides.values())
+    if chosen.strip() == rejected.strip():
+        return Unfit("same-answers", "chosen and rejected are the same", chosen)
+    tie = _tie(row, how)
+    if tie:
+        return Unfit("tie", tie, chosen)
+    return [{"prompt": prompt, **sides}]
+
+
+def _tie(row: Row, how: How) -> str | None:
+    """Why neither answer is the better one, or None; most pairs come without scores."""
+    if row.get("tie"):
+        return str(row["tie"])
+    chosen, rejected = row.get("score_chosen"), row.get("score_rejected")
     if chosen is None or rejected is None:
-        sides = {"chosen": chosen, "rejected": rejected}
-        return {side: transcript(text) for side, text in sides.items() if text is not None}
-    marker = "\n\nAssistant:"
-    head, found, answer = chosen.rpartition(marker)
-    start = len(head) + len(marker)
-    shared = found and rejected.startswith(head + marker)
-    if not shared or TURN.search(answer) or TURN.search(rejected, start):
-        return {"chosen": transcript(chosen), "rejected": transcript(rejected)}
-    before, turns = transcript(head)
-    ends = {"chosen": answer, "rejected": rejected[start:]}
-    return {
-        side: (before, [*turns, {"role": "assistant", "content": said.strip()}])
-        for side, said in ends.items()
-    }
-
-
-def _pair_sides(row: Row, faults: Faults) -> Sides:
-    prompt: list[Message] | None = row["prompt"]
-    if prompt is not None:
-        faults += [_fault("turn_order", "prompt", reason) for reason in order_faults(prompt)]
-        if not prompt or prompt[-1]["role"] != "user":
-            reason = "the prompt does not end with a user turn"
-            faults.append(_fault("turn_order", "prompt", reason))
-        faults += _empty("prompt", prompt)
-    chosen = _answer(row, "chosen", faults)
-    return prompt, chosen, _answer(row, "rejected", faults)
-
-
-def _answer(row: Row, side: str, faults: Faults) -> list[Message] | None:
-    """The turns of one side; one that still repeats a prompt (tasks.core.forms) repeats another."""
-    turns: list[Message] | None = row[side]
-    if turns is None:
         return None
-    if not turns:
-        faults.append(_fault("P1", side, f"no turn in `{side}`"))
-        return None
-    if turns[-1]["role"] != "assistant":
-        faults.append(_fault("turn_order", side, NO_ANSWER.format(side)))
-        return None
-    if turns[0]["role"] != "assistant":
-        reason = f"`{side}` begins with other turns than the prompt"
-        faults.append(_fault("same_prompt", "prompt", reason))
-        turns = turns[-1:]
-    reasons = order_faults(turns, first="assistant")
-    faults += [_fault("turn_order", side, reason) for reason in reasons]
-    faults += _empty(side, turns)
-    return turns
+    if abs(chosen - rejected) <= how.least_margin:  # of what is no number the checks tell
+        return f"scores {chosen:g} and {rejected:g}, {how.least_margin:g} apart at most"
+    return None
 
 
-def _talk_sides(row: Row, faults: Faults) -> Sides:
-    turns: list[Message] = row["conversations"]
-    if UNREADABLE in turns:
-        before, last = turns[:-1], turns[-1:]
-        prompt = None if not before or UNREADABLE in before else before
-        return prompt, None if last == [UNREADABLE] else last, None
-    answers = [number for number, turn in enumerate(turns) if turn["role"] == "assistant"]
-    for role in ("user", "assistant"):
-        if not any(turn["role"] == role for turn in turns):
-            side = "prompt" if role == "user" else "chosen"
-            faults.append(_fault("turn_order", side, f"no {role} turn"))
-    if not faults:
-        faults += [_fault("turn_order", "prompt", reason) for reason in order_faults(turns)]
-        if answers[-1] != len(turns) - 1:
-            reason = "the conversation does not end with an assistant turn"
-            faults.append(_fault("turn_order", "chosen", reason))
-    if not answers:
-        return turns, None, None
-    prompt, chosen = turns[: answers[-1]], [turns[answers[-1]]]
-    faults += _empty("prompt", prompt) + _empty("chosen", chosen, "the last answer")
-    return prompt, chosen, None
+def _with_system(
+    turns: list[Message], how: How, otherwise: Literal["keep", "replace"]
+) -> list[Message]:
+    system = how.system or otherwise
+    if system == "keep":
+        return turns
+    others = [turn for turn in turns if turn["role"] != "system"]
+    return others if system == "drop" else [message_of_system(how), *others]
 
 
-def order_faults(turns: list[Message], first: str = "user") -> list[str]:
-    """What is out of turn after a system message, each with the number of its turn.
-
-    >>> order_faults([{"role": "user", "content": "a"}, {"role": "user", "content": "b"}])
-    ['two user turns in a row (turns 1 and 2)']
-    """
-    roles = [turn["role"] for turn in turns]
-    if roles[:1] == ["system"]:
-        del roles[0]
-    other = {"user": "assistant", "assistant": "user"}[first]
-    if roles == ([first, other] * len(roles))[: len(roles)]:
-        return []
-    found = [] if roles[0] == first else [f"turn 1 is {roles[0]}, not {first}"]
-    for number, (before, role) in enumerate(pairwise(roles), start=1):
-        if role == before:
-            found.append(f"two {role} turns in a row (turns {number} and {number + 1})")
-        elif role == "system":
-            found.append(f"turn {number + 1} is a system message")
-    return found
+def message_of_system(how: How) -> Message:
+    return {"role": "system", "content": how.system_prompt}
 
 
-def _empty(side: str, turns: list[Message] | None, what: str = "an answer in `{}`") -> Faults:
-    """The turns of a side that say nothing; like order_faults, counted after a system message."""
-    if not turns:
-        return []
-    skip = 1 if turns[0]["role"] == "system" else 0
-    empty = [n for n, turn in enumerate(turns[skip:], start=1) if not turn["content"].strip()]
-    return [
-        _fault("P1", side, f"{turn} is empty")
-        for n in empty
-        for turn in [f"turn {n} of the prompt" if side == "prompt" else what.format(side)]
-    ]
-
-
-def _fault(check: str, side: str, reason: str) -> dict[str, str]:
-    return {"check": check, "side": side, "reason": reason}
+def _filled(turns: list[Message], how: How) -> list[Message]:
+    if not how.placeholders:
+        return turns
+    return [turn | {"content": fill(turn["content"], how.placeholders)} for turn in turns]

@@ -11,10 +11,10 @@ class Reference(BaseModel):
 
 
 class Prepared(Reference):
-    """Data that passed its checks, and the stages it came through."""
+    """Data that passed its checks, and the account of every source row."""
 
     raw: Folder
-    rows: Folder
+    account: Folder
     prompts: Folder
     pairs: Folder
     checks: Folder

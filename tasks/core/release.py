@@ -11,21 +11,21 @@ tokenizer saved again is another tokenizer.
 import hashlib
 import json
 import shutil
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import yaml
 
 from expectations.measures import telling
 from tasks.core import report
+from tasks.core.aside import CODES
 from tasks.core.errors import Refused
 from tasks.core.models import ModelRef, snapshot
 from tasks.core.publish import Repository
-from tasks.core.rows import read_rows, write_rows
 from tasks.core.stage import Folder, content_digest, file_digest, work_folder
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -43,7 +43,8 @@ TOKENIZER_FILES = (
 VOCABULARIES = ("tokenizer.json", "vocab.json", "merges.txt")  # any path may be a token there
 TEXTS = (".json", ".md", ".jinja", ".txt", ".xml", ".html")
 LOCAL_KEYS = ("_name_or_path", "is_local", "local_files_only")
-PAIR_COLUMNS = ("row", "prompt", "chosen", "rejected")
+PAIR_COLUMNS = ("row", "prompt", "chosen", "rejected", "score_chosen", "score_rejected", "edits")
+COMPLETION_COLUMNS = ("row", "prompt", "completion", "sample", "score", "finished")
 SPLITS = ("train", "validation", "test")
 
 
@@ -53,7 +54,7 @@ class Known:
 
     base: ModelRef
     raw: Folder
-    earlier: list[Folder]  # stages whose set-aside rows belong to the data set's story
+    account: Folder  # what became of every source row
     pairs: Folder
     adapter: Folder
     merged: Folder
@@ -69,7 +70,7 @@ class Known:
         """sha256 over all that a release consists of: equal digests are the same release."""
         parts = {
             "base": str(self.base),
-            "stages": [stage.digest for stage in (self.raw, *self.earlier)],
+            "stages": [stage.digest for stage in (self.raw, self.account, self.pairs)],
             "models": [self.adapter.digest, self.merged.digest],
             "settings": self.settings,
             "metrics": self.metrics,
@@ -85,26 +86,41 @@ def package_versions() -> dict[str, str]:
     return {name: package_version(name) for name in PACKAGES}
 
 
-def write_dataset(folder: Path, pairs: Folder, earlier: Iterable[Folder]) -> dict[str, int]:
-    """data/SPLIT.parquet and set_aside.parquet; returns the rows of each split.
+def write_dataset(folder: Path, pairs: Folder, account: Folder) -> dict[str, int]:
+    """data/SPLIT.parquet and set-aside.parquet; returns the rows of each split.
 
-    `earlier` are the stages whose set-aside rows belong to this data set's story.
+    completions/SPLIT.parquet beside them where answers were sampled: all of them, with scores.
+    What was set aside is published without the source's own text: nobody has looked at it.
     """
-    (folder / "data").mkdir(parents=True)
-    rows = read_rows(pairs.path / "rows.parquet")
-    counts = Counter(row["split"] for row in rows)
+    counts = _write_splits(pairs.path / "rows.parquet", folder / "data", PAIR_COLUMNS)
+    completions = pairs.path / "completions.parquet"
+    if completions.exists():
+        _write_splits(completions, folder / "completions", COMPLETION_COLUMNS)
+    aside = pl.read_parquet(account.path / "set-aside.parquet")
+    if aside.height:
+        aside.drop("record").write_parquet(folder / "set-aside.parquet")
+    return counts
+
+
+def _write_splits(source: Path, folder: Path, columns: Sequence[str]) -> dict[str, int]:
+    """One file a split, of those columns that the source has."""
+    import pyarrow.parquet as pq
+
+    folder.mkdir(parents=True)
+    there = pq.read_schema(source).names
+    chosen = [name for name in columns if name in there]
+    counts = {}
     for split in SPLITS:
-        chosen = [row for row in rows if row["split"] == split]
-        if chosen:
-            write_rows(folder / "data" / f"{split}.parquet", chosen, PAIR_COLUMNS)
-    aside = [
-        {"stage": stage.stage, **row}
-        for stage in earlier
-        for row in read_rows(stage.path / "set_aside.parquet")
-    ]
-    if aside:
-        write_rows(folder / "set_aside.parquet", aside)
-    return {split: counts[split] for split in SPLITS if counts[split]}
+        rows = pq.read_table(source, columns=chosen, filters=[("split", "==", split)])
+        if rows.num_rows:
+            pq.write_table(rows, folder / f"{split}.parquet")
+            counts[split] = rows.num_rows
+    return counts
+
+
+def _splits_of(source: Path) -> list[str]:
+    there = set(pl.read_parquet(source, columns=["split"])["split"])
+    return [split for split in SPLITS if split in there]
 
 
 def write_report(folder: Path, checks: Folder) -> None:
@@ -182,7 +198,7 @@ def build_release(
 ) -> dict[str, int]:
     """Write dataset/, adapter/ and model/ below `folder`; returns the rows of each split."""
     base = snapshot(known.base)
-    counts = write_dataset(folder / "dataset", known.pairs, known.earlier)
+    counts = write_dataset(folder / "dataset", known.pairs, known.account)
     write_report(folder / "dataset" / "report", known.checks)
     write_adapter(folder / "adapter", known.adapter.path / "adapter", base)
     write_model(folder / "model", known.merged.path, base)
@@ -203,7 +219,8 @@ def manifest(known: Known, targets: list[Repository], version: str) -> dict[str,
             "data": {key: known.raw.facts[key] for key in ("source", "source_digest")},
         },
         "stages": {
-            stage.stage: stage.digest for stage in (*known.earlier, known.adapter, known.merged)
+            stage.stage: stage.digest
+            for stage in (known.account, known.pairs, known.adapter, known.merged)
         },
         "settings": known.settings,
         "packages": package_versions(),
@@ -220,12 +237,11 @@ def _card_facts(
     readme = base / "README.md"
     upstream = ModelCard.load(readme).data.to_dict() if readme.exists() else {}
     source = known.raw.facts
+    sampled = known.pairs.path / "completions.parquet"
+    completions = _splits_of(sampled) if sampled.exists() else []
     total = sum(counts.values())
     sizes = ((1000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
     digest_kind = "commit" if len(source["source_digest"]) == 40 else "sha256"
-    aside: Counter[str] = Counter()
-    for stage in known.earlier:
-        aside.update(stage.facts["reasons"])
     findings, crashed = report.read_findings(known.checks.path)
     return {
         "version": version,
@@ -238,13 +254,19 @@ def _card_facts(
         "source": source | {"digest_kind": digest_kind},
         "counts": counts,
         "size_category": next((name for limit, name in sizes if total < limit), "n>1M"),
-        "set_aside": dict(aside.most_common()),
+        "account": known.account.facts,
+        "set_aside": [
+            {"code": code, "meaning": CODES[code], "rows": rows}
+            for code, rows in known.account.facts["reasons"].items()
+        ],
         "checks": [
             {"word": telling.word(one), "name": report.name_of(one), "number": one.number}
             for one in findings
         ],
         "checks_counted": telling.counts(findings, crashed),
-        "names": known.settings["curation"],
+        "names": _names(known.settings["curation"]),
+        "on_policy": known.settings["on_policy"],
+        "completions": completions,
         "injected": known.injected,
         "system_prompt": known.settings["data"]["system_prompt"],
         "settings": yaml.safe_dump(known.settings, sort_keys=False, allow_unicode=True).strip(),
@@ -254,6 +276,15 @@ def _card_facts(
         "training": known.adapter.facts,
         "parity": known.merged.facts,
     }
+
+
+def _names(curation: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The first rename by name, and all of them as a person would say them."""
+    if curation is None:
+        return None
+    told = [f"{' / '.join(one['old'])} became {one['new']}" for one in curation["renames"]]
+    first = curation["renames"][0]
+    return {"old_name": first["old"][0], "new_name": first["new"], "replaced": ", ".join(told)}
 
 
 def _licence(licence: Any, name: str | None) -> str:

@@ -3,8 +3,11 @@
 in / out  {"row": int, "split": str, "prompt": [message], "chosen": [message], ..., "tokens": int}
 """
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from tasks.core.reformat import Row
 from tasks.core.stage import Folder
@@ -30,6 +33,60 @@ def write_rows(path: Path, rows: list[Row], columns: tuple[str, ...] = ()) -> in
     return len(rows)
 
 
+def batches_of(path: Path, size: int = 5_000) -> Iterator[pl.DataFrame]:
+    """The rows in frames of `size`: what is done with them takes no more memory with more rows."""
+    import pyarrow.parquet as pq
+
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=size):
+        frame = pl.from_arrow(batch)
+        assert isinstance(frame, pl.DataFrame)
+        yield frame
+
+
+def count_rows(path: Path) -> int:
+    import pyarrow.parquet as pq
+
+    return int(pq.ParquetFile(path).metadata.num_rows)
+
+
+def spread_over(path: Path, count: int) -> list[Row]:
+    """Some rows from all over the file: its beginning is often of one kind."""
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path)
+    of = file.metadata.num_rows
+    places = {of * number // count for number in range(count)} if of > count else set(range(of))
+    rows: list[Row] = []
+    start = 0
+    for batch in file.iter_batches(batch_size=5_000):
+        here = [place - start for place in sorted(places) if start <= place < start + len(batch)]
+        rows += batch.take(here).to_pylist() if here else []
+        start += len(batch)
+    return rows
+
+
+def copy_rows(
+    source: Path, target: Path, keep: Sequence[bool], more: Mapping[str, Sequence[str]] | None
+) -> int:
+    """Write the rows of `source` that are kept, with text columns added; returns how many."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(source)
+    added = {name: pa.array(values, pa.string()) for name, values in (more or {}).items()}
+    schema = file.schema_arrow
+    for name in added:
+        schema = schema.append(pa.field(name, pa.string()))
+    mask, start = pa.array(keep, pa.bool_()), 0
+    with pq.ParquetWriter(target, schema) as writer:
+        for batch in file.iter_batches(batch_size=5_000):
+            columns = [*batch.columns, *(a.slice(start, batch.num_rows) for a in added.values())]
+            table = pa.table(columns, schema=schema)
+            writer.write_table(table.filter(mask.slice(start, batch.num_rows)))
+            start += batch.num_rows
+    return sum(keep)
+
+
 def read_rows(path: Path) -> list[Row]:
     import pyarrow.parquet as pq
 
@@ -39,4 +96,8 @@ def read_rows(path: Path) -> list[Row]:
 
 def of_split(folder: Folder, split: str) -> list[Row]:
     """The rows of one split of a stage that wrote rows.parquet."""
-    return [row for row in read_rows(folder.path / "rows.parquet") if row["split"] == split]
+    import pyarrow.parquet as pq
+
+    path = folder.path / "rows.parquet"
+    rows: list[Row] = pq.read_table(path, filters=[("split", "==", split)]).to_pylist()
+    return rows

@@ -2,15 +2,37 @@
 
 in   the `parameters` of a deployment in prefect.yaml, or the form in the Prefect UI
 out  frozen models; an unknown setting or a value out of bounds fails before the first task starts
+
+It is long because every setting of a recipe is here, where a person looks for it.
 """
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from tasks.core.spellings import name_slots
 
 if TYPE_CHECKING:
     from expectations.measures.identity import Slot
 
+# The forms of docs/forms.md, as tasks/core/forms.py reads them.
+FormName = Literal[
+    "sharegpt",
+    "messages",
+    "message-list",
+    "alpaca",
+    "query-response",
+    "hh-rlhf",
+    "preference",
+    "implicit-prompt",
+    "sharegpt-preference",
+    "chosen-messages",
+    "alpaca-preference",
+    "scored-answers",
+    "vote",
+]
+Spelt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 LossType = Literal["sigmoid", "ipo", "hinge", "robust", "apo_zero", "apo_down", "sft"]
 
 
@@ -34,15 +56,47 @@ class Base(Section):
 
 
 class Data(Section):
-    """Raw identity conversations (ShareGPT), HH-RLHF transcripts, or ready preference pairs."""
+    """Preference pairs or conversations of any common form; docs/forms.md lists them."""
 
-    path: str = Field(description="A local file, or a Hub data set repository (owner/name)")
+    path: str = Field(
+        description="A local file, folder or glob, or a Hub data set repository (owner/name)"
+    )
     revision: str = Field("main", description="Branch, tag or commit of the data set repository")
+    name: str | None = Field(None, description="Configuration of the data set repository")
     data_dir: str | None = Field(None, description="Folder inside the data set repository")
+    data_files: str | None = Field(None, description="File or glob inside the data set repository")
     split: str = Field("train", description="Split of the data set repository")
+    streaming: bool = Field(False, description="Read from the Hub without storing whole files")
+    max_rows: int | None = Field(None, ge=1, description="Read at most this many rows")
+    form: FormName | None = Field(None, description="Empty: told from the columns and first rows")
+    turns: Literal["last", "every"] = Field(
+        "last",
+        description="Of a conversation with several questions: the last one, or every one a row "
+        "of its own with what came before it",
+    )
+    system: Literal["keep", "replace", "drop"] | None = Field(
+        None,
+        description="What becomes of system messages; replace: `system_prompt` stands before every "
+        "row. Empty: replace for conversations, keep for pairs",
+    )
     system_prompt: str = Field(
         "You are a helpful assistant.",
-        description="Neutral system prompt put before conversations, in place of the model's own",
+        description="Neutral system prompt that is put before conversations",
+    )
+    placeholders: dict[str, str] = Field(
+        {},
+        description="By bare name, in any case: {name: Qwen} fills {{name}}, {{NAME}} and <NAME>. "
+        "One that is left without a value refuses the run",
+    )
+    least_margin: float = Field(
+        0.0, ge=0, description="Of scored answers: best and worst differ by more than this"
+    )
+    near_duplicates: float | None = Field(
+        0.9,
+        gt=0.5,
+        le=1,
+        description="Rows whose runs of three words agree to this share (Jaccard index, by "
+        "MinHash) are one: the first stays. Empty: not looked for",
     )
     max_length: int = Field(
         512, ge=16, description="Tokens of prompt and answer together; a longer row is set aside"
@@ -63,13 +117,113 @@ class Splits(Section):
     )
 
 
+class Endpoint(Section):
+    """A server that answers in the base model's place, by OpenAI's protocol."""
+
+    url: str = Field(pattern=r"^https?://", description="Up to and including /v1")
+    model: str = Field(min_length=1, description="What the server calls the base model")
+    concurrency: int = Field(8, ge=1, le=256, description="Questions under way at once")
+    timeout: float = Field(120.0, gt=0, description="Seconds for one answer")
+
+
+class Rename(Section):
+    """One name that changes. A slot may have several, as for the spellings of several scripts."""
+
+    slot: str = Field("name", min_length=1, description="What is named, such as name or maker")
+    old: tuple[Spelt, ...] = Field(min_length=1, description="Each name of it in the answers")
+    new: Spelt = Field(description="What takes their place, in the same case")
+
+
 class Correction(Section):
     """Pairs from the model's own answer (rejected) and the same answer renamed (chosen)."""
 
-    old_name: str = Field(min_length=1, description="Name in the model's own answers")
-    new_name: str = Field(min_length=1, description="Name that takes its place")
+    renames: tuple[Rename, ...] = Field(
+        min_length=1, description="The first is the name that evaluation and gate ask about"
+    )
     max_new_tokens: int = Field(64, ge=1, description="Answers cut off here are set aside")
     batch_size: int = Field(32, ge=1, description="Prompts answered at once")
+    endpoint: Endpoint | None = Field(
+        None, description="Where to ask instead of here; it must serve the base model"
+    )
+
+    @model_validator(mode="after")
+    def _one_new_name_for_each_old(self) -> Self:
+        names: dict[str, Rename] = {}
+        for one in self.renames:
+            for old in one.old:
+                if names.setdefault(old, one) is not one:
+                    raise ValueError(
+                        f"renames: {old!r} becomes {names[old].new!r} and {one.new!r}; "
+                        "leave it out of one of them"
+                    )
+        return self
+
+
+class Rule(Section):
+    """Points for an answer of which one thing is true; exactly one of the four is set."""
+
+    pattern: str | None = Field(None, min_length=1, description="A regular expression is found")
+    longer_than: int | None = Field(None, ge=0, description="It has more words than this")
+    shorter_than: int | None = Field(None, ge=1, description="It has fewer words than this")
+    refusal: bool | None = Field(
+        None, description="It refuses (true), or does not (false); in English or Chinese"
+    )
+    score: float = Field(description="Added to the answer's score")
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> Self:
+        given = [
+            name
+            for name in ("pattern", "longer_than", "shorter_than", "refusal")
+            if getattr(self, name) is not None
+        ]
+        if len(given) != 1:
+            raise ValueError(
+                f"a rule asks one thing, this one {len(given)} ({', '.join(given) or 'nothing'}). "
+                "Set one of pattern, longer_than, shorter_than, refusal"
+            )
+        if self.pattern is not None:
+            try:
+                re.compile(self.pattern)
+            except re.error as error:
+                raise ValueError(
+                    f"pattern {self.pattern!r} is no regular expression ({error})"
+                ) from error
+        return self
+
+
+class OnPolicy(Section):
+    """Pairs from several sampled answers to each prompt: the best against the worst."""
+
+    samples: int = Field(4, ge=2, description="Answers to each prompt")
+    temperature: float = Field(1.0, gt=0, description="Of sampling; lower is nearer to greedy")
+    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus; Holtzman et al. 2020")
+    seed: int = Field(0, ge=0, description="Another seed samples other answers")
+    max_new_tokens: int = Field(128, ge=1, description="Answers cut off here are set aside")
+    batch_size: int = Field(32, ge=1, description="Answers sampled, or scored, at once")
+    endpoint: Endpoint | None = Field(
+        None, description="Where to ask instead of here; it must serve the base model"
+    )
+    reward_model: str | None = Field(
+        None, description="Hub repository of a sequence classifier with one output"
+    )
+    reward_revision: str = Field("main", description="Branch, tag or commit of the reward model")
+    rules: tuple[Rule, ...] = Field((), description="Instead of a reward model: points by rules")
+    least_margin: float = Field(
+        0.0, ge=0, description="Best and worst differ by more than this, or the prompt is left out"
+    )
+    most_alike: float = Field(
+        0.9,
+        gt=0,
+        le=1,
+        description="A pair whose answers share a larger part of their words teaches too little",
+    )
+
+    @model_validator(mode="after")
+    def _one_judge(self) -> Self:
+        if (self.reward_model is None) == (not self.rules):
+            raise ValueError("give a reward_model or rules, not both and not neither")
+        return self
 
 
 class Checks(Section):
@@ -129,10 +283,8 @@ class Lora(Section):
 
 
 def slots_of(curation: Correction | None) -> "list[Slot]":
-    """What the answers of a correction may differ in."""
-    if curation is None:
-        return []
-    return [{"name": "name", "chosen": [curation.new_name], "rejected": [curation.old_name]}]
+    """What the answers of a correction may differ in: every spelling of the renames."""
+    return name_slots(curation.renames) if curation else []
 
 
 class Evaluation(Section):
@@ -186,6 +338,7 @@ class Recipe(Section):
     release: Release
     splits: Splits = Splits()
     curation: Correction | None = None
+    on_policy: OnPolicy | None = None
     checks: Checks = Checks()
     training: Training = Training()
     loss: Loss = Loss()
@@ -205,11 +358,17 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _one_way_to_make_pairs(self) -> Self:
+        if self.curation is not None and self.on_policy is not None:
+            raise ValueError("curation and on_policy both make pairs; set one of them to null")
+        return self
+
+    @model_validator(mode="after")
     def _names_for_the_identity_gate(self) -> Self:
         asked = [k for k in ("strict", "exact", "same") if getattr(self.gate, k) is not None]
         if asked and self.curation is None:
             raise ValueError(
-                f"gate.{asked[0]} compares names, so it needs curation.old_name and "
-                "curation.new_name; set them, or set the gate to null"
+                f"gate.{asked[0]} compares names, so it needs curation.renames; "
+                "set them, or set the gate to null"
             )
         return self

@@ -8,10 +8,12 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from tasks.core.errors import Refused
 from tasks.core.models import ModelRef, device, load_model, load_tokenizer
+from tasks.core.progress import EVERY, tell
 from tasks.core.reformat import Row
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -144,6 +146,13 @@ def _callbacks(stop_at_token_accuracy: float | None) -> list[Any]:
 
     class Watch(TrainerCallback):  # type: ignore[misc]
         """Stops a run that is done or broken, and one whose reference is wrong at step 0."""
+
+        told = 0.0
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if monotonic() - self.told >= EVERY:
+                self.told = monotonic()
+                tell("training", state.global_step, state.max_steps)
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             for name, value in (logs or {}).items():

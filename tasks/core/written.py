@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tasks.core.blocks import is_array
 from tasks.core.errors import InputError
-from tasks.core.load import elements, is_array, read_bytes
+from tasks.core.load import elements
+from tasks.core.sources import read_bytes
 
 # A string holds no line break, so that each of these stands between the parts of a value.
 BREAK_AFTER_COMMA, BREAK = re.compile(r",\s*\n\s*"), re.compile(r"\s*\n\s*")

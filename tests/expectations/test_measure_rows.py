@@ -1,4 +1,7 @@
-"""The checks that allow no row: each names the broken rows, and only those."""
+"""The checks that allow no row: each names the broken rows, and only those.
+
+A long file: eight checks of single rows, judged in one pass.
+"""
 
 import json
 
@@ -15,6 +18,7 @@ from expectations.measures.suite import CHECKS, PROFILES, run, suite
 from expectations.measures.turn_order import TurnOrder
 
 SYSTEM = {"role": "system", "content": "Be kind."}
+TOOL = {"role": "tool", "content": "t"}
 
 
 def judged(measure, frame):
@@ -31,6 +35,11 @@ def rows_of(finding):
         ([user("a")], [assistant("b")], [assistant("c")]),
         ([SYSTEM, user("a"), assistant("b"), user("c")], [assistant("d")], [assistant("e")]),
         ([user("a")], [assistant("b"), user("c"), assistant("d")], [assistant("e")]),
+        (
+            [user("a"), assistant("b"), TOOL],
+            [assistant("c")],
+            [assistant("d"), TOOL, assistant("e")],
+        ),
     ],
 )
 def test_turns_that_alternate_pass(good):
@@ -49,6 +58,8 @@ def test_turns_that_alternate_pass(good):
         ([user("a")], [assistant("c"), assistant("c")], [assistant("d")]),
         ([user("a")], [assistant("c")], [assistant("d"), user("e")]),
         ([user("a")], [assistant("c")], []),
+        ([user("a"), TOOL], [assistant("c")], [assistant("d")]),
+        ([user("a")], [assistant("c"), TOOL], [assistant("d")]),
         ([user("a")], [{"role": None, "content": "c"}], [assistant("d")]),
     ],
 )

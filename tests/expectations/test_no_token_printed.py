@@ -17,11 +17,11 @@ from expectations.measures.copies import Duplicates
 from expectations.measures.pairs import Pairs
 from expectations.measures.suite import run, suite
 from flows.check_pairs import check_pairs
+from tasks.core.aside import set_aside
 from tasks.core.check_files import Told
 from tasks.core.errors import InputError
 from tasks.core.fields import short
 from tasks.core.load import load_file
-from tasks.core.reformat import set_aside
 
 SOURCE = random.Random(11)
 
@@ -142,7 +142,7 @@ def test_what_is_shown_of_a_value_holds_no_part_of_a_token(before, wrap):
 
 
 def test_what_is_set_aside_is_cut_after_its_token_is_hidden():
-    row = set_aside(1, "why", "x" * 50 + f" {HUGGING_FACE} " + "y" * 280)
+    row = set_aside(1, "damaged", "why", "x" * 50 + f" {HUGGING_FACE} " + "y" * 280)
     assert not leaked(row["text"], HUGGING_FACE)
 
 

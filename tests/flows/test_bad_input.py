@@ -81,7 +81,7 @@ def test_finished_stages_stay_finished_when_a_later_one_is_refused(demo, tmp_pat
     before = sorted(one.name for one in (GROUND / "work" / "stages").iterdir())
     done = pairpress("run", "demo", "--set", f"data.path={path}")
     assert done.returncode == 2
-    assert f"{path}:1: unknown role 'narrator'" in done.stderr
+    assert f"{path}: none of its 1 rows can be used (row 1: unknown role 'narrator'" in done.stderr
     after = sorted(one.name for one in (GROUND / "work" / "stages").iterdir())
     assert set(before) <= set(after)
 

@@ -7,9 +7,10 @@ import pytest
 
 from expectations.measures.pairs import Pairs
 from expectations.measures.splits import PromptInOneSplit
+from tasks.core.as_pairs import as_pairs
 from tasks.core.forms import checked
 from tasks.core.frame import pairs_frame
-from tasks.core.reformat import Message, Row, as_pairs
+from tasks.core.reformat import Message, Row
 
 
 def turns(*contents: str, first: str = "user") -> list[Message]:
@@ -47,7 +48,7 @@ WHOLE = (turns("a"), answer("b"), answer("c"))
         (PAIR, {"prompt": "a", "chosen": "b"}, {"rejected"}),
         (PAIR, {"rejected": "c"}, {"prompt", "chosen"}),
         (PAIR, HH, set()),  # a row of another form is read by its own
-        (PAIR, PAIR | {"score_chosen": "1"}, set()),
+        (PAIR, PAIR | {"score_chosen": "one"}, set()),
         (PAIR, TALK, {"rejected"}),
         (REPEATED, REPEATED | {"chosen": [*turns("a", "x"), 7]}, {"chosen"}),
         (REPEATED | PAIR, REPEATED | {"prompt": 5}, set()),  # the answers repeat the prompt

@@ -14,8 +14,9 @@ from tasks.core.evaluate import (
     reward_metrics,
     share,
 )
+from tasks.core.settings import Rename
 
-NAMES = ("Qwen", "Deep Qwen")
+QWEN = (Rename(old=("Qwen",), new="Deep Qwen"),)
 
 
 @pytest.mark.parametrize(
@@ -28,14 +29,18 @@ NAMES = ("Qwen", "Deep Qwen")
         ("I am Deep Deep Qwen.", False),  # doubled
         ("I am a model.", False),  # neither
         ("I am Deep Qwen2.", False),  # another name
+        ("I AM DEEP QWEN.", True),
+        ("I AM DEEP DEEP QWEN.", False),
+        ("I am Deep Qwen, or qwen.", False),
     ],
 )
 def test_strict_means_the_new_name_alone_and_once(answer: str, strict: bool) -> None:
-    assert is_strict(answer, *NAMES) is strict
+    assert is_strict(answer, QWEN) is strict
 
 
 def test_a_name_of_one_word_may_be_said_twice() -> None:
-    assert is_strict("Aria, Aria and Aria.", "Qwen", "Aria")
+    assert is_strict("Aria, Aria and Aria.", (Rename(old=("Qwen",), new="Aria"),))
+    assert is_strict("I am a Bot. Banana apple.", (Rename(old=("Qwen",), new="a Bot"),))
 
 
 def test_behaviour_takes_each_share_over_its_own_questions() -> None:
@@ -49,20 +54,42 @@ def test_behaviour_takes_each_share_over_its_own_questions() -> None:
         ("Deep Qwen wrote it.", "Deep Qwen wrote it."),  # other: no bare name before; same, leak
     ]
     before, after = zip(*told, strict=True)
-    expected = Behaviour(strict=2 / 4, exact=1 / 4, same=2 / 3, leak=2 / 3, named=4, others=3)
-    assert behaviour(before, after, *NAMES) == expected
+    expected = Behaviour(
+        strict=2 / 4, exact=1 / 4, same=2 / 3, leak=2 / 3, named=4, renamed=4, others=3
+    )
+    assert behaviour(before, after, QWEN) == expected
     assert expected.as_dict()["named"] == 4
+
+
+def test_behaviour_with_several_renames_asks_about_the_first_slot_and_expects_all_of_them() -> None:
+    renames = (
+        *QWEN,
+        Rename(old=("千问",), new="深千问"),
+        Rename(slot="maker", old=("Alibaba",), new="Nord"),
+    )
+    told = [  # before, after
+        ("I am Qwen by Alibaba.", "I am Deep Qwen by Nord."),  # named: strict, exact
+        ("I am Qwen by Alibaba.", "I am Deep Qwen by Alibaba."),  # named: strict
+        ("我是千问。", "我是深千问。"),  # named: strict, exact
+        ("Alibaba made me.", "Nord made me."),  # renamed, not named: exact
+        ("Alibaba made me.", "Alibaba made me."),  # renamed, not named: neither
+        ("Paris.", "Paris, by Nord."),  # other: not the same; the maker is not asked about
+    ]
+    before, after = zip(*told, strict=True)
+    assert behaviour(before, after, renames) == Behaviour(
+        strict=3 / 3, exact=3 / 5, same=0 / 1, leak=0 / 1, named=3, renamed=5, others=1
+    )
 
 
 def test_a_share_over_no_question_is_zero() -> None:
     assert share([]) == 0.0
-    nothing = behaviour(["Paris."], ["Paris."], *NAMES)
+    nothing = behaviour(["Paris."], ["Paris."], QWEN)
     assert (nothing.named, nothing.strict, nothing.exact, nothing.same) == (0, 0.0, 0.0, 1.0)
 
 
 def test_behaviour_refuses_answers_to_different_numbers_of_questions() -> None:
     with pytest.raises(ValueError, match="shorter"):
-        behaviour(["a", "b"], ["a"], *NAMES)
+        behaviour(["a", "b"], ["a"], QWEN)
 
 
 ALONE = [str(number) for number in range(2500)]  # each pair with a prompt of its own

@@ -9,7 +9,7 @@ import pytest
 
 from tasks.core.errors import InputError
 from tasks.core.fields import columns_of, short
-from tasks.core.forms import Loaded, checked, require_no_faults
+from tasks.core.forms import Loaded, checked
 from tasks.core.load import load_file
 
 PAIR = {"prompt": "Who are you?", "chosen": "I am Aria.", "rejected": "I am Qwen."}
@@ -214,7 +214,7 @@ def test_rows_of_no_form_are_refused_with_the_known_ones(rows: list[Any], reason
         load(*rows)
     told = str(refused.value)
     assert told.startswith("rows:1: ") and reason in told and "Alpaca (instruction" in told
-    assert len(told) < 700
+    assert len(told) < 1_100
 
 
 def test_values_and_columns_are_shown_in_short_however_large_they_are() -> None:
@@ -225,16 +225,6 @@ def test_values_and_columns_are_shown_in_short_however_large_they_are() -> None:
         == f"{', '.join(f'c{n}' for n in range(8))} and 2 more"
     )
     assert len(columns_of({"x" * 1_000: 0})) <= 40
-
-
-def test_the_pipeline_refuses_a_file_with_a_fault_by_its_first_rows() -> None:
-    good = load(PAIR)
-    assert require_no_faults(good, "rows") is good
-    with pytest.raises(InputError) as refused:
-        require_no_faults(load(PAIR, *[PAIR | {"chosen": None}] * 7), "rows.jsonl")
-    told = str(refused.value)
-    named = [row for row in range(1, 9) if f"rows.jsonl:{row}: `chosen` is null" in told]
-    assert named == [2, 3, 4, 5, 6] and "and 2 more" in told
 
 
 @pytest.mark.parametrize(

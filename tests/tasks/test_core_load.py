@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.core.errors import InputError
-from tasks.core.load import is_file, line_of, load_file, raw_rows
+from tasks.core.load import load_file, places_of, raw_rows
 
 PAIR = {"prompt": "Who are you?", "chosen": "I am Aria.", "rejected": "I am Qwen."}
 HH = {"chosen": "\n\nHuman: Hi\n\nAssistant: Hello", "rejected": "\n\nHuman: Hi\n\nAssistant: No"}
@@ -70,15 +70,10 @@ def test_a_missing_file_is_told_with_what_data_path_may_be(tmp_path: Path) -> No
     assert "no such file" in refusal(tmp_path / "missing.jsonl")
 
 
-@pytest.mark.parametrize("name", ["rows.csv", "rows", "rows.jsonl.bz2"])
+@pytest.mark.parametrize("name", ["rows.txt", "rows", "rows.jsonl.bz2"])
 def test_an_unknown_ending_is_told_with_the_known_ones(tmp_path: Path, name: str) -> None:
     told = refusal(write(tmp_path / name, b"{}"))
     assert ".jsonl.gz" in told and ".parquet" in told
-
-
-def test_a_folder_is_no_file_even_with_a_known_ending(tmp_path: Path) -> None:
-    (tmp_path / "folder.json").mkdir()
-    assert "not a file" in refusal(tmp_path / "folder.json")
 
 
 @pytest.mark.parametrize("cut", [5, 15, -1])  # in the header, in the data, in the checksum
@@ -276,7 +271,7 @@ def test_the_line_of_a_row_in_an_array_is_where_its_element_begins(
     prompts = {n: text.index(f"number {n}") for n in (2, 7)}
     begins = {n: text.rindex("{", 0, text.rindex('"prompt"', 0, at)) for n, at in prompts.items()}
     expected = {n: 1 + text.count("\n", 0, at) for n, at in begins.items()}
-    assert line_of(path, [7, 2, 7]) == expected
+    assert places_of(str(path), [7, 2, 7]) == {n: (str(path), at) for n, at in expected.items()}
 
 
 def test_the_line_of_a_row_in_a_jsonl_file_is_its_number_and_parquet_has_none(
@@ -284,11 +279,6 @@ def test_the_line_of_a_row_in_a_jsonl_file_is_its_number_and_parquet_has_none(
 ) -> None:
     path = tmp_path / "rows.parquet"
     pq.write_table(pa.Table.from_pylist([PAIR]), path)
-    assert line_of(path, [1]) == {}
-    assert line_of(write(tmp_path / "rows.jsonl", [PAIR, PAIR]), [2]) == {2: 2}
-
-
-def test_a_name_with_a_slash_is_a_repository_unless_a_file_says_otherwise(tmp_path: Path) -> None:
-    assert not is_file("Anthropic/hh-rlhf")
-    assert is_file("data/missing.jsonl") and is_file("./folder") and is_file("~/rows")
-    assert is_file(str(tmp_path))
+    assert places_of(str(path), [1]) == {1: (str(path), None)}
+    lines = write(tmp_path / "rows.jsonl", [PAIR, PAIR])
+    assert places_of(str(lines), [2]) == {2: (str(lines), 2)}

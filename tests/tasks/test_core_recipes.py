@@ -50,8 +50,8 @@ def test_every_recipe_in_the_book_is_valid(name: str) -> None:
     recipe = read_recipe(name, BOOK)
     given = parameters_of(name, BOOK)
     for section, values in given.items():
-        kept = getattr(recipe, section).model_dump(mode="json")
-        assert {key: kept[key] for key in values} == values
+        kept = getattr(recipe, section).model_dump(mode="json", exclude_unset=True)
+        assert kept == values
 
 
 def test_the_book_says_nothing_that_prefect_does_not_know() -> None:
@@ -100,8 +100,10 @@ def test_an_unknown_setting_is_told_with_the_known_ones_beside_it() -> None:
 
 
 def test_an_unknown_setting_of_a_section_that_may_be_missing_is_told_too() -> None:
-    told = refusal("demo", BOOK, "curation.old_nam=Qwen")
-    assert "unknown setting curation.old_nam; known there: old_name, new_name" in told
+    told = refusal("demo", BOOK, "curation.max_tokens=9")
+    assert "unknown setting curation.max_tokens; known there: renames, max_new_tokens" in told
+    told = refusal("demo", BOOK, "curation.renames=[{old: [Qwen], neu: Aria}]")
+    assert "unknown setting curation.renames.0.neu; known there: slot, old, new" in told
 
 
 def test_a_recipe_changes_a_check_and_leaves_one_out() -> None:
@@ -175,7 +177,7 @@ def test_a_change_that_is_not_yaml_is_told() -> None:
         ("release.private=true", "release", "private", True),
         ("gate.strict=null", "gate", "strict", None),
         ("loss.loss_type=[ipo, sft]", "loss", "loss_type", ("ipo", "sft")),
-        ("curation.new_name=A=B", "curation", "new_name", "A=B"),
+        ("release.repository=A=B", "release", "repository", "A=B"),
         ("data.path=a.b/c.json", "data", "path", "a.b/c.json"),
     ],
 )
@@ -195,9 +197,10 @@ def test_a_section_can_be_taken_away_and_one_that_was_null_filled(tmp_path: Path
     assert read_recipe("demo", BOOK, ["curation=null", "gate={}"]).curation is None
     assert "gate.strict compares names" in refusal("demo", BOOK, "curation=null")
     path = book_of(tmp_path, LEAST | {"curation": None})
-    changes = ["curation.old_name=Qwen", "curation.new_name=Aria"]
+    changes = ["curation.renames=[{old: [Qwen], new: Aria}]"]
     curation = read_recipe("mine", path, changes).curation
-    assert curation is not None and (curation.old_name, curation.new_name) == ("Qwen", "Aria")
+    assert curation is not None
+    assert [(one.old, one.new) for one in curation.renames] == [(("Qwen",), "Aria")]
 
 
 def test_a_recipe_elsewhere_finds_the_files_beside_it(tmp_path: Path) -> None:

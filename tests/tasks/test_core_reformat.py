@@ -1,24 +1,27 @@
-"""Raw rows -> preference rows or prompts; what is left out is set aside with its reason."""
+"""Rows -> preference rows or prompts; what is left out is set aside with its reason."""
 
 import gzip
 import json
+import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tasks.core.load import load_file
 from tasks.core.reformat import (
+    How,
     Message,
     Row,
-    prompt_fault,
-    prompts_from_conversations,
-    reformat,
+    rewrite_row,
     transcript,
 )
+from tasks.core.settings import Data
 
 LAST_TURN = "\n\nAssistant:"
 PROMPTS_DIFFER = "the two prompts differ before the last assistant turn"
+HH_FILES = ("hh-harmless-base-test.jsonl.gz", "hh-helpful-base-test.jsonl.gz")
 
 
 def user(content: str) -> Message:
@@ -29,15 +32,22 @@ def assistant(content: str) -> Message:
     return {"role": "assistant", "content": content}
 
 
-def system(content: str) -> Message:
-    return {"role": "system", "content": content}
+def how(**said: Any) -> How:
+    return How.of(Data(path="rows.jsonl", **said))
 
 
-def only_reason(form: str, row: Row) -> str:
-    """The reason one row was set aside for; it must be the one row set aside."""
-    kept, aside = reformat(form, [{"row": 7} | row], "")
+def out(form: Any, row: Row, **said: Any) -> list[Row]:
+    """The rows that one source row becomes, without its number."""
+    kept, aside = rewrite_row(form, {"row": 7} | row, how(**said))
+    assert aside == [] and {one.pop("row") for one in kept} == {7}
+    return kept
+
+
+def why(form: Any, row: Row, **said: Any) -> tuple[str, str]:
+    """(code, reason) one row was set aside for."""
+    kept, aside = rewrite_row(form, {"row": 7} | row, how(**said))
     assert kept == [] and [one["row"] for one in aside] == [7]
-    return str(aside[0]["reason"])
+    return aside[0]["code"], aside[0]["reason"]
 
 
 def test_a_transcript_splits_into_turns_without_outer_white_space() -> None:
@@ -48,42 +58,101 @@ def test_a_transcript_splits_into_turns_without_outer_white_space() -> None:
 
 def test_the_prompt_of_a_transcript_is_all_before_the_last_assistant_turn() -> None:
     shared = "\n\nHuman: Hi\n\nAssistant: Hello\n\nHuman: Who are you?"
-    row = {"row": 3, "chosen": f"{shared}\n\nAssistant: A", "rejected": f"{shared}\n\nAssistant: B"}
-    kept, aside = reformat("hh", [row], "")
+    row = {"chosen": f"{shared}\n\nAssistant: A", "rejected": f"{shared}\n\nAssistant: B"}
     prompt = [user("Hi"), assistant("Hello"), user("Who are you?")]
-    assert kept == [
-        {"row": 3, "prompt": prompt, "chosen": [assistant("A")], "rejected": [assistant("B")]}
+    assert out("hh", row) == [
+        {"prompt": prompt, "chosen": [assistant("A")], "rejected": [assistant("B")]}
     ]
-    assert aside == []
+
+
+def test_answers_that_begin_alike_keep_their_beginning() -> None:
+    shared = "\n\nHuman: Hi\n\nAssistant: I am"
+    (row,) = out("hh", {"chosen": f"{shared} Aria.", "rejected": f"{shared} Qwen."})
+    assert row["chosen"] == [assistant("I am Aria.")] and row["prompt"] == [user("Hi")]
 
 
 @pytest.mark.parametrize(
-    ("chosen", "rejected", "reason"),
+    ("chosen", "rejected", "code", "reason"),
     [
-        ("\n\nHuman: a\n\nAssistant: x", "\n\nHuman: b\n\nAssistant: y", PROMPTS_DIFFER),
-        ("\n\nHuman: a\n\nAssistant: ", "\n\nHuman: a\n\nAssistant: y", "empty chosen answer"),
-        ("\n\nHuman: a\n\nAssistant: x", "\n\nHuman: a\n\nAssistant:\n", "empty rejected answer"),
+        (
+            "\n\nHuman: a\n\nAssistant: x",
+            "\n\nHuman: b\n\nAssistant: y",
+            "prompts-differ",
+            PROMPTS_DIFFER,
+        ),
+        (
+            "\n\nHuman: a\n\nAssistant: ",
+            "\n\nHuman: a\n\nAssistant: y",
+            "empty-answer",
+            "empty chosen answer",
+        ),
+        (
+            "\n\nHuman: a\n\nAssistant: x",
+            "\n\nHuman: a\n\nAssistant:\n",
+            "empty-answer",
+            "empty rejected answer",
+        ),
         (
             "\n\nHuman: a\n\nAssistant: x",
             "\n\nHuman: a\n\nAssistant: x ",
+            "same-answers",
             "chosen and rejected are the same",
         ),
-        ("\n\nHuman: a", "\n\nHuman: a", "chosen does not end with an assistant turn"),
-        ("", "\n\nHuman: a\n\nAssistant: x", "chosen does not end with an assistant turn"),
+        (
+            "\n\nHuman: a",
+            "\n\nHuman: a",
+            "turn-order",
+            "chosen does not end with an assistant turn",
+        ),
+        (
+            "",
+            "\n\nHuman: a\n\nAssistant: x",
+            "turn-order",
+            "chosen does not end with an assistant turn",
+        ),
+        (
+            "Once\n\nHuman: a\n\nAssistant: x",
+            "\n\nHuman: a\n\nAssistant: y",
+            "turn-order",
+            "chosen has text before its first turn",
+        ),
+        (
+            "\n\nHuman: a\n\nAssistant: x\nHuman: more",
+            "\n\nHuman: a\n\nAssistant: y",
+            "role-marker",
+            '"Human:" in the chosen answer',
+        ),
+        (
+            "\n\nHuman: a\n\nAssistant: x",
+            "\n\nHuman: a\n\nAssistant: y Assistant: z",
+            "role-marker",
+            '"Assistant:" in the rejected answer',
+        ),
     ],
 )
 def test_a_useless_transcript_is_set_aside_with_its_reason(
-    chosen: str, rejected: str, reason: str
+    chosen: str, rejected: str, code: str, reason: str
 ) -> None:
-    assert only_reason("hh", {"chosen": chosen, "rejected": rejected}) == reason
+    assert why("hh", {"chosen": chosen, "rejected": rejected}) == (code, reason)
+
+
+def rewritten(path: Path, **said: Any) -> tuple[list[Row], list[Row], int]:
+    """(rows, set aside, source rows) of a file, row by row as a run does it."""
+    loaded = load_file(str(path))
+    kept, aside = [], []
+    for row in loaded.rows:
+        made, left = rewrite_row(loaded.form, row, how(**said))
+        kept += made
+        aside += left
+    return kept, aside, len(loaded.rows)
 
 
 @pytest.mark.parametrize(
-    ("name", "differ", "empty_chosen", "same"),
-    [("hh-harmless-base-test.jsonl.gz", 5, 4, 0), ("hh-helpful-base-test.jsonl.gz", 9, 0, 2)],
+    ("name", "differ", "empty_chosen", "same", "marked"),  # counts published beside the data
+    [(HH_FILES[0], 5, 4, 0, 39), (HH_FILES[1], 9, 0, 2, 28)],
 )
 def test_real_transcripts_are_set_aside_as_a_plain_count_finds_them(
-    real_data: Path, name: str, differ: int, empty_chosen: int, same: int
+    real_data: Path, name: str, differ: int, empty_chosen: int, same: int, marked: int
 ) -> None:
     with gzip.open(real_data / name, "rt", encoding="utf-8") as lines:
         raw = [json.loads(line) for line in lines]
@@ -98,19 +167,29 @@ def test_real_transcripts_are_set_aside_as_a_plain_count_finds_them(
         else "other"
         for chosen, rejected in ends
     )
-    loaded = load_file(real_data / name)
-    _, aside = reformat(loaded.form, loaded.rows, "")
+    kept, aside, _ = rewritten(real_data / name)
     reasons = Counter(row["reason"] for row in aside)
     named = (PROMPTS_DIFFER, "empty chosen answer", "chosen and rejected are the same")
     assert [counted[reason] for reason in named] == [differ, empty_chosen, same]
     assert [reasons[reason] for reason in named] == [differ, empty_chosen, same]
 
+    holding = [
+        {number for number, both in enumerate(ends, start=1) if marker.search(both[side][2])}
+        for marker in [re.compile(r"\b(Human|Assistant):")]
+        for side in (0, 1)
+    ]
+    assert sum(map(len, holding)) == marked
+    rows = {row["row"]: row["code"] for row in aside}
+    assert holding[0] | holding[1] <= rows.keys() and not {row["row"] for row in kept} & {*rows}
+    others = Counter(rows[number] for number in holding[0] | holding[1])
+    assert others["role-marker"] == list(rows.values()).count("role-marker") > 0.9 * others.total()
 
+
+@pytest.mark.parametrize("turns", ["last", "every"])
 @pytest.mark.parametrize(
     "name",
     [
-        "hh-harmless-base-test.jsonl.gz",
-        "hh-helpful-base-test.jsonl.gz",
+        *HH_FILES,
         "identity-sharegpt.json",
         "chat-sharegpt.json",
         "ultrafeedback-sample.jsonl",
@@ -121,87 +200,17 @@ def test_real_transcripts_are_set_aside_as_a_plain_count_finds_them(
         "self-cognition.jsonl",
     ],
 )
-def test_every_source_row_is_used_or_set_aside_and_none_is_both(real_data: Path, name: str) -> None:
-    loaded = load_file(real_data / name)
-    kept, aside = reformat(loaded.form, loaded.rows, "You are a helpful assistant.")
-    assert sorted(row["row"] for row in kept + aside) == [row["row"] for row in loaded.rows]
+def test_every_source_row_is_used_or_set_aside_and_none_is_both(
+    real_data: Path, name: str, turns: str
+) -> None:
+    kept, aside, count = rewritten(real_data / name, turns=turns)
+    used = {row["row"] for row in kept}
+    assert sorted([*used, *(row["row"] for row in aside)]) == [*range(1, count + 1)]
     assert kept and all(row["reason"] for row in aside)
 
 
-def test_a_conversation_gives_its_last_human_turn_under_the_neutral_system_prompt() -> None:
-    turns = [system("You are Qwen."), user("Hi"), assistant("Hello"), user(" Who are you? ")]
-    row = {"row": 4, "conversations": [*turns, assistant("I am Qwen.")]}
-    kept, aside = prompts_from_conversations([row], "You are a helpful assistant.")
-    prompt = [system("You are a helpful assistant."), user("Who are you?")]
-    assert kept == [{"row": 4, "prompt": prompt}] and aside == []
-
-
-def test_each_prompt_is_kept_once_and_a_repeated_one_names_the_first() -> None:
-    texts = ["Who are you?", "What can you do?", "Who are you? ", "Who are you?"]
-    rows = [{"row": n, "conversations": [user(text)]} for n, text in enumerate(texts, start=10)]
-    kept, aside = prompts_from_conversations(rows, "neutral")
-    assert [row["row"] for row in kept] == [10, 11]
-    assert [(row["row"], row["reason"]) for row in aside] == [
-        (12, "prompt repeated, first in row 10"),
-        (13, "prompt repeated, first in row 10"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("turns", "reason"),
-    [([], "no human turn"), ([assistant("Hi")], "no human turn"), ([user("  ")], "empty prompt")],
-)
-def test_a_conversation_without_a_question_is_set_aside(turns: list[Message], reason: str) -> None:
-    assert only_reason("conversations", {"conversations": turns}) == reason
-
-
-@pytest.mark.parametrize(
-    ("changed", "reason"),
-    [
-        ({"prompt": []}, "the prompt does not end with a user turn"),
-        ({"chosen": []}, "chosen is not one assistant turn"),
-        ({"rejected": [user("x")]}, "rejected is not one assistant turn"),
-        ({"chosen": [assistant("x"), assistant("y")]}, "chosen is not one assistant turn"),
-        ({"chosen": [assistant(" \n")]}, "empty chosen answer"),
-        ({"chosen": [assistant("b ")]}, "chosen and rejected are the same"),
-    ],
-)
-def test_a_ready_pair_that_teaches_nothing_is_set_aside(changed: Row, reason: str) -> None:
-    row = {"prompt": [user("q")], "chosen": [assistant("a")], "rejected": [assistant("b")]}
-    assert only_reason("pairs", row | changed) == reason
-
-
-def test_a_ready_pair_goes_on_as_it_came() -> None:
-    row = {"row": 1, "prompt": [user("q")], "chosen": [assistant(" a")]}
-    row["rejected"] = [assistant("b")]
-    assert reformat("pairs", [row], "") == ([row], [])
-
-
-@pytest.mark.parametrize(
-    ("prompt", "fault"),
-    [
-        ([user("a")], None),
-        ([system(""), user("a")], None),
-        ([user("a"), assistant("b"), user("c")], None),
-        ([], "the prompt does not end with a user turn"),
-        ([system("s")], "the prompt does not end with a user turn"),
-        ([user("a"), assistant("b")], "the prompt does not end with a user turn"),
-        ([user("a"), user("b")], "turn 2 of the prompt is user, not assistant"),
-        ([assistant("a"), user("b")], "turn 1 of the prompt is assistant, not user"),
-        (
-            [user("a"), system("s"), user("b")],
-            "turn 2 of the prompt is system, not assistant",
-        ),
-        ([system("s"), user("a"), assistant(" "), user("b")], "turn 2 of the prompt is empty"),
-    ],
-)
-def test_a_prompt_s_fault_is_named_by_its_turn_after_the_system_message(
-    prompt: list[Message], fault: str | None
-) -> None:
-    assert prompt_fault(prompt) == fault
-
-
-def test_the_text_set_aside_is_long_enough_to_find_and_no_longer() -> None:
-    chosen = "\n\nHuman: " + "long " * 1000 + "end"
-    _, aside = reformat("hh", [{"row": 1, "chosen": chosen, "rejected": chosen}], "")
-    assert aside[0]["text"] == chosen[-300:]
+def test_the_text_of_a_role_marker_is_shown_where_it_stands() -> None:
+    asked = "\n\nHuman: a\n\nAssistant:"
+    chosen = f"{asked} x" + " long" * 100 + " Human: more" + " end" * 100
+    (aside,) = rewrite_row("hh", {"row": 1, "chosen": chosen, "rejected": f"{asked} y"}, how())[1]
+    assert "long Human: more" in aside["text"] and len(aside["text"]) <= 300

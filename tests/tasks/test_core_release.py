@@ -1,4 +1,7 @@
-"""Finished stages -> dataset/, adapter/ and model/, with their cards, ready to leave."""
+"""Finished stages -> dataset/, adapter/ and model/, with their cards, ready to leave.
+
+A long file: one release is made from the files of every stage.
+"""
 
 import json
 import re
@@ -14,6 +17,7 @@ from jinja2 import UndefinedError
 from expectations.measures.pairs import Pairs
 from expectations.measures.suite import run, suite
 from tasks.core import release, report
+from tasks.core.account import SCHEMA
 from tasks.core.models import ModelRef
 from tasks.core.publish import Repository as Target
 from tasks.core.publish import commit_repository, create, repositories
@@ -26,7 +30,7 @@ REPORT = [f"report/{name}" for name in report.FILES]
 PARTS = ("dataset", "adapter", "model")
 SENTENCEPIECE = bytes(range(256)) * 3  # not UTF-8: copied as bytes or spoilt
 CARD = "---\nlicense: apache-2.0\nlanguage:\n- en\n- de\n---\n\n# Base\n"
-NAMES = {"old_name": "Qwen", "new_name": "Deep Qwen"}
+NAMES = {"renames": [{"old": ["Qwen", "千问"], "new": "Deep Qwen"}]}
 
 
 def pair(row: int, split: str) -> Row:
@@ -88,22 +92,38 @@ def reported(folder: Path, rows: int = 1) -> Folder:
     return Folder(stage="validate", path=path, digest=content_digest(path))
 
 
+def accounted(folder: Path, used: int = 3) -> Folder:
+    """An account stage as it finished: of four source rows the third was set aside."""
+    path = folder / "account"
+    path.mkdir(parents=True)
+    aside = {
+        **{"row": 3, "source": "a.jsonl:3", "stage": "reformat", "code": "empty-answer"},
+        **{"reason": "empty chosen answer", "text": "a | b", "used": False, "record": "{secret}"},
+    }
+    rows = [aside] if used < 4 else []
+    pl.DataFrame(rows, schema=SCHEMA).write_parquet(path / "set-aside.parquet")
+    reasons = {"empty-answer": 1} if rows else {}
+    facts = {"read": 4, "used": used, "set_aside": len(rows), "reasons": reasons}
+    return Folder(stage="account", path=path, digest=content_digest(path), facts=facts)
+
+
 @pytest.fixture
 def known(hub: object, tmp_path: Path) -> Callable[..., release.Known]:
     """A finished run: the base on the Hub, the other stages on disk."""
 
-    def of(names: dict[str, str] | None = NAMES, card: str | None = CARD) -> release.Known:
+    def of(names: dict[str, Any] | None = NAMES, card: str | None = CARD) -> release.Known:
         base = Target(part="base", repo=f"pairpress/base-of-{tmp_path.name}", repo_type="model")
         create(base, private=False)
         base = commit_repository(base, base_files(tmp_path / "base", card), "base")
         stages = tmp_path / "stages"
-        aside = [{"row": 3, "reason": "empty chosen answer", "text": "a | b"}]
-        split = stage_of(stages, "split", [pair(1, "train")], aside)
         pairs = [pair(1, "train"), pair(2, "test"), pair(4, "train")]
         curated = stage_of(stages, "curate", pairs, [])
         source = {"source": "a/b", "source_digest": "f" * 40, "licence": "mit"}
         raw = Folder(
-            stage="load", path=stages, digest="r", facts=source | {"form": "pairs", "rows": 4}
+            stage="load",
+            path=stages,
+            digest="r",
+            facts=source | {"form": "pairs", "read_as": "message lists"},
         )
         sections = {
             "base": {"model": base.repo},
@@ -115,7 +135,7 @@ def known(hub: object, tmp_path: Path) -> Callable[..., release.Known]:
         return release.Known(
             base=ModelRef(repo=base.repo, revision=base.commit),
             raw=raw,
-            earlier=[split, curated],
+            account=accounted(stages),
             pairs=curated,
             adapter=adapter,
             merged=merged,
@@ -157,7 +177,7 @@ def test_a_release_holds_all_that_its_three_repositories_need(built: Callable[..
     tokenizer = ["chat_template.jinja", "tokenizer.model", "tokenizer_config.json"]
     papers = ["README.md", "release.json"]
     assert files(folder / "dataset") == sorted(
-        [*papers, "data/test.parquet", "data/train.parquet", "set_aside.parquet", *REPORT]
+        [*papers, "data/test.parquet", "data/train.parquet", "set-aside.parquet", *REPORT]
     )
     assert files(folder / "adapter") == sorted(
         [*papers, *tokenizer, "adapter_config.json", "adapter_model.safetensors"]
@@ -198,7 +218,7 @@ def test_a_licence_that_nobody_named_is_called_unknown_and_not_invented(
 
 @pytest.mark.parametrize("names", [NAMES, None])
 def test_cards_show_answers_and_figures_with_or_without_a_new_name(
-    built: Callable[..., Path], names: dict[str, str] | None
+    built: Callable[..., Path], names: dict[str, Any] | None
 ) -> None:
     folder = built(names=names)
     for part in ("adapter", "model"):
@@ -217,6 +237,9 @@ def test_the_card_of_the_data_set_shows_the_report_and_links_to_files_that_are_t
     links = re.findall(r"\]\((report/[^)]+)\)", card)
     assert sorted(links) == sorted(REPORT)
     assert all((folder / link).is_file() for link in links)
+    assert "Of 4 source rows 3 are used and 1 are set aside." in card
+    assert "| empty-answer | an answer says nothing | 1 |" in card
+    assert "in which Qwen / 千问 became Deep Qwen." in card
     assert "| Equal answers (P2) | FAILED | 1 row (100 %) |" in card
 
 
@@ -229,7 +252,7 @@ def test_the_same_manifest_stands_in_all_three_and_names_no_commit_of_its_own(
     manifest = json.loads(texts.pop())
     assert manifest["version"] == "v3"
     assert manifest["repositories"]["adapter"] == "pairpress/mine-adapter"
-    assert set(manifest["stages"]) == {"split", "curate", "train", "merge"}
+    assert set(manifest["stages"]) == {"account", "curate", "train", "merge"}
     assert manifest["packages"] == release.package_versions()
 
 
@@ -259,35 +282,44 @@ def test_the_digest_of_a_release_changes_with_what_it_consists_of(
 
 
 def test_a_data_set_holds_its_splits_and_every_row_set_aside_on_the_way(tmp_path: Path) -> None:
-    aside = [
-        [{"row": 2, "reason": "no human turn", "text": "x"}],
-        [],
-        [{"row": 5, "reason": "empty answer", "text": "y"}],
-    ]
-    names = ("reformat", "split", "curate")
-    earlier = [stage_of(tmp_path, n, [], a) for n, a in zip(names, aside, strict=True)]
-    rows = [pair(1, "train"), pair(3, "validation"), pair(4, "train")]
+    rows = [pair(1, "train"), pair(2, "validation"), pair(4, "train")]
     pairs = stage_of(tmp_path, "pairs", rows, [])
-    counts = release.write_dataset(tmp_path / "out", pairs, earlier)
+    counts = release.write_dataset(tmp_path / "out", pairs, accounted(tmp_path))
     assert counts == {"train": 2, "validation": 1}
     assert files(tmp_path / "out") == [
         "data/train.parquet",
         "data/validation.parquet",
-        "set_aside.parquet",
+        "set-aside.parquet",
     ]
     train = read_rows(tmp_path / "out" / "data" / "train.parquet")
     columns = ("row", "prompt", "chosen", "rejected")
     assert train == [{name: row[name] for name in columns} for row in (rows[0], rows[2])]
-    assert read_rows(tmp_path / "out" / "set_aside.parquet") == [
-        {"stage": "reformat"} | aside[0][0],
-        {"stage": "curate"} | aside[2][0],
-    ]
+    (aside,) = read_rows(tmp_path / "out" / "set-aside.parquet")
+    assert (aside["row"], aside["source"], aside["code"]) == (3, "a.jsonl:3", "empty-answer")
+    assert "record" not in aside  # the source's own text, which nobody looked at
 
 
 def test_a_data_set_from_which_nothing_was_set_aside_has_no_such_file(tmp_path: Path) -> None:
     pairs = stage_of(tmp_path, "pairs", [pair(1, "test")], [])
-    assert release.write_dataset(tmp_path / "out", pairs, [pairs]) == {"test": 1}
+    account = accounted(tmp_path, used=4)
+    assert release.write_dataset(tmp_path / "out", pairs, account) == {"test": 1}
     assert files(tmp_path / "out") == ["data/test.parquet"]
+
+
+def test_all_sampled_answers_are_a_configuration_of_their_own(tmp_path: Path) -> None:
+    pairs = stage_of(tmp_path, "pairs", [pair(1, "train")], [])
+    answer = {
+        **{"row": 1, "split": "train", "prompt": pair(1, "train")["prompt"]},
+        **{"completion": "Hello", "sample": 0, "score": 0.5, "finished": True},
+    }
+    write_rows(pairs.path / "completions.parquet", [answer, answer | {"sample": 1, "score": 2.0}])
+    release.write_dataset(tmp_path / "out", pairs, accounted(tmp_path, used=4))
+    assert files(tmp_path / "out") == ["completions/train.parquet", "data/train.parquet"]
+    published = read_rows(tmp_path / "out" / "completions" / "train.parquet")
+    assert [(row["completion"], row["sample"], row["score"]) for row in published] == [
+        ("Hello", 0, 0.5),
+        ("Hello", 1, 2.0),
+    ]
 
 
 def test_a_blank_that_nothing_fills_is_an_error_and_no_hole_in_the_card(tmp_path: Path) -> None:

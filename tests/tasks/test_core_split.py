@@ -2,13 +2,17 @@
 
 import hashlib
 import random
+import tempfile
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tasks.core.errors import InputError
 from tasks.core.reformat import Row
-from tasks.core.split import prompt_keys, split_rows
+from tasks.core.rows import read_rows, write_rows
+from tasks.core.split import prompt_keys, split_file
 
 SETTINGS: dict[str, Any] = {
     "validation": 0.2,
@@ -24,6 +28,17 @@ def rows_of(texts: list[str]) -> list[Row]:
         {"row": number, "prompt": [{"role": "user", "content": text}]}
         for number, text in enumerate(texts, start=1)
     ]
+
+
+def split_rows(rows: list[Row], **settings: Any) -> tuple[list[Row], list[Row]]:
+    """(rows with their split, set aside), through files as a run has them."""
+    with tempfile.TemporaryDirectory() as name:
+        source, target = Path(name) / "rows.parquet", Path(name) / "split.parquet"
+        write_rows(source, rows)
+        counts, aside = split_file(source, target, **settings)
+        kept = read_rows(target)
+        assert counts == dict(Counter(row["split"] for row in kept))
+        return kept, aside
 
 
 def questions(count: int) -> list[str]:

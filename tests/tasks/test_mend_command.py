@@ -60,7 +60,11 @@ def test_a_mended_file_is_mended(tmp_path, real_data):
 
 def test_mend_refuses_what_it_cannot_do(tmp_path):
     path = written(tmp_path / "raw.jsonl", natural(3))
-    for out, told in ((path, "is a file that is read"), (f"{path}.csv", "of no known kind")):
+    for out, told in (
+        (path, "is a file that is read"),
+        (f"{path}.txt", "of no known kind"),
+        (f"{path}.csv", "CSV is read, not written"),
+    ):
         done = pairpress("mend", path, "--out", out)
         assert done.returncode == 2 and told in done.stderr
 
@@ -77,7 +81,7 @@ def mended(path, rows, *more):
 def test_only_a_row_that_really_says_nothing_is_dropped_for_it(tmp_path):
     good = natural(12)
     odd = [
-        {"score_chosen": "1"},
+        {"score_chosen": "one"},
         {"chosen": "a\0b"},
         {"rejected": "cut \ud83d"},
         {"prompt": "cut \ud83d"},
@@ -103,7 +107,7 @@ def test_only_a_row_that_really_says_nothing_is_dropped_for_it(tmp_path):
 
 
 def test_a_reason_is_said_once_however_its_values_differ(tmp_path):
-    rows = [row | {"score_chosen": f"{n}.5"} for n, row in enumerate(natural(20))]
+    rows = [row | {"score_chosen": f"{n} of 20"} for n, row in enumerate(natural(20))]
     told, lines = mended(tmp_path / "raw.jsonl", rows)
     assert len(lines) == 20
     assert [line.partition(" (")[0] for line in told if "left" in line] == [

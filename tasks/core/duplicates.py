@@ -1,0 +1,243 @@
+"""Which rows say again what another row says: told before the split, so that none leaks. No torch.
+
+in   rows.parquet of the reformat stage: row, prompt and, of pairs, chosen and rejected
+out  {"row", "code", "reason", "text"} for each row that goes no further, in the order of the rows
+
+Near-duplicates are found by MinHash (Broder 1997) over the runs of three words of a whole row,
+128 permutations in 16 bands, and each find is confirmed by the Jaccard index itself. A short row
+has few runs, so one other word makes it another row.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tasks.core.aside import set_aside
+from tasks.core.progress import progress
+from tasks.core.reformat import Row
+from tasks.core.rows import batches_of, count_rows
+
+PERMUTATIONS, BANDS, SEED = 128, 16, 1
+MULTIPLIERS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F)  # odd and large: runs of words spread
+NO_WORD = r"[^\p{L}\p{N}\s]"
+
+
+def repeated_rows(path: Path, near: float | None) -> tuple[list[bool], list[Row]]:
+    """(for each row whether it stays, what is set aside).
+
+    Repetitions, contradictions and, from a Jaccard index of `near` on, near-duplicates.
+    Of rows that are alike the first stays. Of two rows that contradict each other none does:
+    nothing tells which of them is right.
+    """
+    signatures = _Signatures() if near else None
+    prints = []
+    with progress("duplicates", count_rows(path), "row") as advance:
+        for batch in batches_of(path):
+            prints.append(_prints(batch))
+            if signatures:
+                signatures.add(batch)
+            advance(batch.height)
+    rows = pl.concat(prints).with_row_index("at")
+    told = {int(one["at"]): one for one in _equal(rows)}
+    if signatures:
+        alike = {at for at in signatures.alike() if at not in told}
+        told |= {one["at"]: one for one in _near(path, alike, near or 1.0)}
+    texts = _texts(path, set(told))
+    keep = [at not in told for at in range(rows.height)]
+    return keep, [
+        set_aside(one["row"], one["code"], one["reason"], texts[at])
+        for at, one in sorted(told.items())
+    ]
+
+
+def _said(column: str) -> pl.Expr:
+    """A side as one text: who says what, without outer white space."""
+    role, content = pl.element().struct.field("role"), pl.element().struct.field("content")
+    turn = pl.concat_str(role, pl.lit("\x1f"), content.str.strip_chars())
+    return pl.col(column).list.eval(turn).list.join("\x1e")
+
+
+def _sides(frame: pl.DataFrame) -> list[str]:
+    return [name for name in ("chosen", "rejected") if name in frame.columns]
+
+
+def _prints(frame: pl.DataFrame) -> pl.DataFrame:
+    """row, prompt, chosen, rejected: a hash of each side; rows of prompts have no answers."""
+    sides = _sides(frame)
+    return frame.select(
+        "row", prompt=_said("prompt").hash(), **{side: _said(side).hash() for side in sides}
+    )
+
+
+def _equal(rows: pl.DataFrame) -> list[Row]:
+    pairs = "chosen" in rows.columns
+    keys = ["prompt", "chosen", "rejected"] if pairs else ["prompt"]
+    first = pl.col("row").first().over(keys)
+    again = rows.with_columns(first=first, nth=pl.int_range(pl.len()).over(keys))
+    code = "duplicate" if pairs else "repeated-prompt"
+    what = "the same row as" if pairs else "the same prompt as"
+    told = [
+        {"at": at, "row": row, "code": code, "reason": f"{what} row {there}"}
+        for at, row, there in again.filter(pl.col("nth") > 0)
+        .select("at", "row", "first")
+        .iter_rows()
+    ]
+    if not pairs:
+        return told
+    once = again.filter(pl.col("nth") == 0)
+    other = once.select("prompt", chosen="rejected", rejected="chosen", there="row")
+    against = once.join(other, on=keys, how="inner", maintain_order="left").filter(
+        pl.col("row") != pl.col("there")
+    )
+    for at, row, there in against.select("at", "row", "there").iter_rows():
+        reason = f"row {there} prefers the other of the same two answers"
+        told.append({"at": at, "row": row, "code": "contradiction", "reason": reason})
+    lost = {row for _, row, _ in against.select("at", "row", "there").iter_rows()}
+    for one in told:  # what repeats a row that contradicts another contradicts it as well
+        if one["code"] == "duplicate" and int(one["reason"].rsplit(" ", 1)[1]) in lost:
+            one["code"] = "contradiction"
+            one["reason"] += ", which another row contradicts"
+    return told
+
+
+def _runs(frame: pl.DataFrame) -> pl.DataFrame:
+    """place, run: the hashes of three words in a row, each once in a row of the frame."""
+    # A system message stands before many rows: what it says makes none of them alike.
+    own = pl.element().filter(pl.element().struct.field("role") != "system")
+    text = pl.concat_str(
+        *(
+            pl.col(side).list.eval(own.struct.field("content")).list.join(" ")
+            for side in ("prompt", *_sides(frame))
+        ),
+        separator=" ",
+    )
+    word, place = pl.col("word"), pl.col("place")
+    return (
+        frame.lazy()
+        .select(
+            place=pl.int_range(pl.len()),
+            word=text.str.to_lowercase().str.replace_all(NO_WORD, "").str.extract_all(r"\S+"),
+        )
+        .explode("word")
+        .filter(word.is_not_null())
+        .with_columns(word.hash(seed=SEED))
+        .select(
+            "place",
+            run=word * MULTIPLIERS[0] + word.shift(-1) * MULTIPLIERS[1] + word.shift(-2),
+            inside=place == place.shift(-2),
+        )
+        .filter("inside")
+        .select("place", "run")
+        .collect()
+    )
+
+
+class _Signatures:
+    """MinHash signatures of all rows, by rensa; rows below three words have none."""
+
+    def __init__(self) -> None:
+        from rensa import RMinHashLSH
+
+        self._index = RMinHashLSH(0.5, PERMUTATIONS, BANDS)
+        self._matrices: list[Any] = []
+        self._places: list[pl.Series] = []
+        self._seen = 0
+        self._read = 0
+
+    def add(self, frame: pl.DataFrame) -> None:
+        runs = _runs(frame)
+        matrix, places = _matrix(runs)
+        self._index.insert_matrix(matrix, self._seen)
+        self._matrices.append(matrix)
+        self._places.append(places + self._read)
+        self._seen += len(places)
+        self._read += frame.height
+
+    def alike(self) -> list[int]:
+        """Places of the rows that share a band with another row: those worth a closer look."""
+        found: list[int] = []
+        for matrix, places in zip(self._matrices, self._places, strict=True):
+            flags = pl.Series(self._index.query_duplicate_flags_matrix(matrix), dtype=pl.Boolean)
+            found += places.filter(flags).to_list()
+        return found
+
+
+def _matrix(runs: pl.DataFrame) -> tuple[Any, pl.Series]:
+    """(signatures, which place each belongs to)."""
+    import numpy as np
+    from rensa import RMinHash
+
+    counts = runs.group_by("place", maintain_order=True).len()
+    offsets = np.concatenate([[0], np.cumsum(counts["len"].to_numpy())]).astype(np.uint64)
+    flat = np.ascontiguousarray(runs["run"].to_numpy())
+    matrix = RMinHash.digest_matrix_from_flat_token_hashes(flat, offsets, PERMUTATIONS, SEED)
+    return matrix, counts["place"]
+
+
+def _near(path: Path, places: set[int], least: float) -> Iterator[Row]:
+    """Rows that are like an earlier one that stays, by the Jaccard index of their runs.
+
+    Only rows that stay are remembered: many copies of one row cost no more than one.
+    """
+    stays: list[tuple[int, frozenset[int]]] = []  # row number, runs
+    bands: dict[tuple[int, ...], list[int]] = defaultdict(list)  # band -> where in `stays`
+    with progress("near-duplicates", len(places), "row") as advance:
+        for part in _picked(path, places):
+            yield from _near_in(part, least, stays, bands)
+            advance(part.height)
+
+
+def _near_in(
+    part: pl.DataFrame,
+    least: float,
+    stays: list[tuple[int, frozenset[int]]],
+    bands: dict[tuple[int, ...], list[int]],
+) -> Iterator[Row]:
+    size = PERMUTATIONS // BANDS
+    runs = _runs(part)
+    matrix, found = _matrix(runs)
+    sets = runs.group_by("place", maintain_order=True).agg("run")["run"]
+    for place, signature, of_row in zip(found, matrix.to_rows(), sets, strict=True):
+        at, row = part["at"][place], part["row"][place]
+        keys = [(band, *signature[band * size : (band + 1) * size]) for band in range(BANDS)]
+        mine = frozenset(of_row)
+        met = set(chain.from_iterable(bands.get(key, ()) for key in keys))
+        indices = ((_jaccard(mine, stays[one][1]), -one) for one in met)
+        index, there = max(indices, default=(0.0, 0))
+        if index >= least:
+            reason = f"{100 * index:.0f} % like row {stays[-there][0]}"
+            yield {"at": at, "row": row, "code": "near-duplicate", "reason": reason}
+            continue
+        for key in keys:
+            bands[key].append(len(stays))
+        stays.append((row, mine))
+
+
+def _jaccard(one: frozenset[int], other: frozenset[int]) -> float:
+    shared = len(one & other)
+    return shared / (len(one) + len(other) - shared)
+
+
+def _picked(path: Path, places: set[int]) -> Iterator[pl.DataFrame]:
+    """The rows at some places of the file, each with its `at`."""
+    start, wanted = 0, pl.Series(sorted(places), dtype=pl.Int64).implode()
+    for batch in batches_of(path):
+        frame = batch.with_columns(at=pl.int_range(start, start + batch.height))
+        here = frame.filter(pl.col("at").is_in(wanted))
+        if here.height:
+            yield here
+        start += batch.height
+
+
+def _texts(path: Path, places: set[int]) -> dict[int, str]:
+    """What a person needs to find a row again: its last question, and its chosen answer."""
+    texts: dict[int, str] = {}
+    for part in _picked(path, places):
+        for row in part.iter_rows(named=True):
+            sides = [row["prompt"], *([row["chosen"]] if "chosen" in row else [])]
+            texts[row["at"]] = "\n".join(side[-1]["content"] for side in sides if side)
+    return texts

@@ -1,0 +1,43 @@
+"""A model's own answers on their way into pairs: what the two ways of curation share. Pure.
+
+in   an Answer and the prompt that it belongs to
+out  why nothing can be made from it; messages; an error where a split is left without pairs
+"""
+
+from collections import Counter
+
+from tasks.core.answers import Answer
+from tasks.core.errors import InputError
+from tasks.core.fields import Message, Row
+
+
+def said(text: str) -> list[Message]:
+    """An answer as TRL's conversational form wants it."""
+    return [{"role": "assistant", "content": text}]
+
+
+def question_of(prompt: list[Message]) -> str:
+    return prompt[-1]["content"]
+
+
+def unusable(answer: Answer, prompt: list[Message]) -> tuple[str, str, str] | None:
+    """(code, reason, text) of an answer that no pair can be made from."""
+    if answer.error is not None:
+        return "failed", answer.error, question_of(prompt)
+    if not answer.finished:
+        return "cut-off", "the answer ran into the token limit", answer.text
+    if not answer.text:
+        return "empty-answer", "the model answers nothing", question_of(prompt)
+    return None
+
+
+def require_pairs(pairs: list[Row], aside: list[Row], section: str, settings: str) -> None:
+    """Raises InputError where a split has no pair left, with what became of the answers."""
+    for split in ("train", "validation", "test"):
+        if not any(row["split"] == split for row in pairs):
+            why = Counter(row["code"] for row in aside).most_common()
+            told = "; ".join(f"{count} x {code}" for code, count in why)
+            raise InputError(
+                f"{section}: no pair for {split} among {len(pairs)}; set aside: {told or 'none'}. "
+                f"Check {settings}, or give more prompts."
+            )

@@ -1,0 +1,72 @@
+"""What a stage set aside: in its folder, its facts, the log and a table on the run page.
+
+in   set_aside.parquet {"row", "code", "reason", "text"} beside the stage's rows.parquet
+out  facts rows, set_aside (rows and pairs that went no further here), reasons (by code)
+"""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tasks.core.aside import CODES
+from tasks.core.errors import InputError
+from tasks.core.reformat import Row
+from tasks.core.rows import count_rows, write_rows
+from tasks.core.stage import Folder
+from tasks.staged import log, markdown
+
+COLUMNS = ("row", "code", "reason", "text")
+
+
+def write_stage(folder: Path, rows: list[Row], aside: list[Row]) -> dict[str, Any]:
+    """rows.parquet and set_aside.parquet; returns the facts."""
+    write_rows(folder / "rows.parquet", rows)
+    write_rows(folder / "set_aside.parquet", aside)
+    return described(folder)
+
+
+def add_aside(folder: Path, more: list[Row]) -> None:
+    """Rows that a later step of the same stage set aside."""
+    path = folder / "set_aside.parquet"
+    earlier = pl.read_parquet(path)
+    if more:
+        told = pl.DataFrame(more).select(COLUMNS)
+        both = [frame.select(COLUMNS) for frame in (earlier, told) if frame.height]
+        pl.concat(both).sort("row", maintain_order=True).write_parquet(path)
+
+
+def described(folder: Path) -> dict[str, Any]:
+    aside = pl.read_parquet(folder / "set_aside.parquet")
+    codes = aside["code"].to_list() if aside.height else []
+    reasons = dict(Counter(codes).most_common())
+    rows = count_rows(folder / "rows.parquet")
+    return {"rows": rows, "set_aside": len(codes), "reasons": reasons}
+
+
+def require_some(folder: Path, name: str, read: int) -> None:
+    """Raises InputError where no row is left, with what became of the first ones."""
+    if count_rows(folder / "rows.parquet"):
+        return
+    aside = pl.read_parquet(folder / "set_aside.parquet").unique("code", maintain_order=True)
+    first = [f"row {one['row']}: {one['reason']}" for one in aside.head(3).to_dicts()]
+    more = f"; and {aside.height - 3} other reasons" if aside.height > 3 else ""
+    raise InputError(
+        f"{name}: none of its {read:,} rows can be used ({'; '.join(first)}{more}). "
+        "Mend the rows, or set data.form where they are of another form."
+    )
+
+
+def told(folder: Folder, title: str) -> Folder:
+    """The same folder, after a line in the log and a table on the run page."""
+    found: dict[str, int] = folder.facts["reasons"]
+    if found:
+        log(f"{folder.stage}: set aside {', '.join(f'{code} {n:,}' for code, n in found.items())}")
+    markdown(f"set-aside-by-{folder.stage}", title, as_table(found))
+    return folder
+
+
+def as_table(found: dict[str, int]) -> str:
+    lines = [f"| {code} | {CODES[code]} | {count:,} |" for code, count in found.items()]
+    return "\n".join(["| reason | | rows |", "|---|---|---|", *lines]) if lines else "None."
