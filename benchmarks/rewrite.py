@@ -6,8 +6,10 @@ and `to_parquet`. Needs `pip install -e '.[pipeline]'` and the HH-RLHF files of 
 The pairs are the published ones, repeated with a running number put into the first human turn until
 there are enough, as JSONL and as gzip. Each side runs in a process of its own, in turn; what is
 imported is imported before the clock starts. A ratio is the median of the ratios of one turn, with
-its range; memory is the highest resident set of a process. At the end both files are held against
-each other row by row, and the large number of rows is rewritten for memory and CPU per row.
+its range; memory is the highest resident set of a process. Then both files are held against each
+other row by row, the large number of rows is rewritten for memory and CPU per row, and the same
+number of rows goes through rewriting and the search for duplicates: once as they are, each of them
+near 33 others, and once with the words of every turn in an order of their own, none near another.
 """
 
 import argparse
@@ -15,6 +17,7 @@ import gzip
 import itertools
 import json
 import os
+import random
 import re
 import shutil
 import statistics
@@ -69,6 +72,9 @@ def main() -> None:
             paths["gz"].unlink()
             write_pairs(paths["jsonl"], asked.large)
             report_large(child("ours", paths["jsonl"], folder), small["jsonl"])
+        for what, shuffled in (("each near 33 others", False), ("none near another", True)):
+            write_pairs(paths["jsonl"], asked.rows, shuffled=shuffled)
+            report_duplicates(what, child("deduplicated", paths["jsonl"], folder))
 
 
 def compare(kind: str, path: Path, folder: Path, repeat: int) -> Figures:
@@ -111,7 +117,15 @@ def report_large(large: Figures, small: Figures) -> None:
     )
 
 
-def write_pairs(path: Path, rows: int) -> None:
+def report_duplicates(what: str, one: Figures) -> None:
+    print(
+        f"\nwith duplicates and MinHash, {what}: {one['seconds']:.1f} s, {one['cpu']:.1f} s CPU, "
+        f"{one['peak_mb']:,.0f} MB; {one['rows']:,} of {one['read']:,} rows stay",
+        flush=True,
+    )
+
+
+def write_pairs(path: Path, rows: int, *, shuffled: bool = False) -> None:
     base = [json.loads(line) for line in _lines()]
     with path.open("w", encoding="utf-8") as file:
         for number in range(1, rows + 1):
@@ -120,7 +134,20 @@ def write_pairs(path: Path, rows: int) -> None:
                 side: text.replace(FIRST_TURN, f"{FIRST_TURN} {number}", 1)
                 for side, text in row.items()
             }
+            if shuffled:
+                numbered = {side: reordered(text, number) for side, text in numbered.items()}
             file.write(json.dumps(numbered, ensure_ascii=False) + "\n")
+
+
+def reordered(transcript: str, seed: int) -> str:
+    """The same turns, the words of each in another order."""
+    parts = MARKER.split(transcript)
+    turns = []
+    for role, said in zip(parts[1::2], parts[2::2], strict=True):
+        words = said.split()
+        random.Random(f"{seed} {said}").shuffle(words)
+        turns.append(f"\n\n{role}: {' '.join(words)}")
+    return "".join(turns)
 
 
 def _lines() -> Iterator[str]:
@@ -186,6 +213,22 @@ def ours() -> Run:
     return run
 
 
+def deduplicated() -> Run:
+    """The reformat and deduplicate stages, but for the tokens."""
+    from tasks.core.duplicates import repeated_rows
+    from tasks.core.rows import copy_rows
+
+    rewrite = ours()
+
+    def run(path: Path, folder: Path) -> tuple[int, int]:
+        read, _ = rewrite(path, folder)
+        rows = folder / "rows.parquet"
+        keep, _ = repeated_rows(rows, near=0.9)
+        return read, copy_rows(rows, folder / "distinct.parquet", keep, None)
+
+    return run
+
+
 def load_dataset() -> Run:
     """As a script does it: one function for a row, nothing set aside."""
     import datasets
@@ -211,7 +254,7 @@ def load_dataset() -> Run:
     return run
 
 
-SIDES = {"ours": ours, "load_dataset": load_dataset}
+SIDES = {"ours": ours, "deduplicated": deduplicated, "load_dataset": load_dataset}
 
 
 def compare_rows(folder: Path) -> None:

@@ -16,7 +16,7 @@ CODES = {
     "no-prompt": "nobody asks anything",
     "turn-order": "two turns of one role in a row, or the wrong role at an end",
     "empty-answer": "an answer says nothing",
-    "role-marker": "an answer goes on with a turn of somebody else",
+    "role-marker": "an answer goes on with a turn of somebody else, or holds a chat token",
     "prompts-differ": "the two answers belong to different prompts",
     "same-answers": "chosen and rejected are the same",
     "tie": "no answer is better than the other by enough",

@@ -4,11 +4,16 @@ in   an Answer and the prompt that it belongs to
 out  why nothing can be made from it; messages; an error where a split is left without pairs
 """
 
+import re
 from collections import Counter
 
+from expectations.measures.marks import SINGLE, SPECIAL_TOKEN
 from tasks.core.answers import Answer
 from tasks.core.errors import InputError
 from tasks.core.fields import Message, Row
+
+# As the T1 check finds them, so that nothing is made which that check would refuse.
+CHAT_TOKEN = re.compile(f"{SPECIAL_TOKEN}|{SINGLE}")
 
 
 def said(text: str) -> list[Message]:
@@ -28,6 +33,8 @@ def unusable(answer: Answer, prompt: list[Message]) -> tuple[str, str, str] | No
         return "cut-off", "the answer ran into the token limit", answer.text
     if not answer.text:
         return "empty-answer", "the model answers nothing", question_of(prompt)
+    if (token := CHAT_TOKEN.search(answer.text)) is not None:
+        return "role-marker", f"the answer holds {token.group()}", answer.text
     return None
 
 

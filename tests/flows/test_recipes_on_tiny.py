@@ -48,7 +48,10 @@ def test_on_policy_publishes_pairs_and_all_completions_with_their_scores(
         *("run", "on-policy", *TINY, *SHORT, *ANY_GATE),
         *("--set", "data.path=pairpress/identity", "--set", "data.data_dir=null"),
         *("--set", f"on_policy.reward_model={reward_model}", "--set", "on_policy.samples=3"),
-        *("--set", "on_policy.max_new_tokens=32", "--set", "on_policy.least_margin=0"),
+        *("--set", "on_policy.max_new_tokens=40", "--set", "on_policy.least_margin=0"),
+        *("--set", "evaluation.other_questions=demo/corpus/heldout_other.txt"),
+        # The tiny model is sure of itself: colder samples would all be the same answer.
+        *("--set", "on_policy.temperature=1.3", "--set", "on_policy.top_p=1.0"),
         # A judge of random weights may well like a word: that is what these checks would find.
         *("--set", "checks.change={S1: null, S2: null, S3: null, L1: null}"),
     )
@@ -75,6 +78,7 @@ def test_ultrafeedback_s_recipe_takes_a_sample_of_it_from_a_file(
         *("run", "ultrafeedback", *TINY, *SHORT, *ANY_GATE),
         *("--set", f"data.path={real_data / 'ultrafeedback-sample.jsonl'}"),
         *("--set", "splits.validation=0.1", "--set", "splits.test=0.2"),
+        *("--set", "evaluation.other_questions=demo/corpus/heldout_other.txt"),
     )
     assert done.returncode in (0, 1), done.stderr[-3000:]
     assert "Traceback" not in done.stderr
