@@ -101,6 +101,9 @@ def check(
     tokenizer: Annotated[
         str | None, typer.Option(help="Folder or owner/name: counts tokens by its chat template")
     ] = None,
+    read_as: Annotated[
+        str | None, typer.Option(help="Form of the rows, as in docs/forms.md; told by them if not")
+    ] = None,
     report: Annotated[
         str | None, typer.Option(help="Folder for Data Docs, Markdown, JSON, JUnit and a picture")
     ] = None,
@@ -120,7 +123,7 @@ def check(
     if report == "":
         raise InputError("--report: empty. Give it a folder, or leave it out.")
     folder = None if report is None else Path(report)
-    told = Told(profile, suite, tuple(allow or ()), reference, against, tokenizer)
+    told = Told(profile, suite, tuple(allow or ()), reference, against, tokenizer, read_as)
     with hub_of(local):
         code = check_pairs(sources, told, form, folder)
     gc.freeze()  # nor is anything searched at the end

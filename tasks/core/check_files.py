@@ -20,6 +20,7 @@ from tasks.core.errors import InputError
 from tasks.core.frame import pairs_frame
 from tasks.core.load import Loaded, load_file, load_hub_splits, resolve_data
 from tasks.core.reformat import Row
+from tasks.core.settings import FormName
 from tasks.core.sources import is_file
 
 
@@ -60,13 +61,15 @@ class Told:
     reference: str | None = None
     against: str | None = None
     tokenizer: str | None = None
+    read_as: str | None = None  # a form of docs/forms.md, for the sources and `against`
 
 
 def read(names: Sequence[str], told: Told) -> Read:
     """Raises InputError for what cannot be read or makes no sense."""
     _require_values(told)
-    parts = [part for name in names for part in _load(name)]
-    against = _load(told.against) if told.against else []
+    form = _form(told.read_as)
+    parts = [part for name in names for part in _load(name, form)]
+    against = _load(told.against, form) if told.against else []
     labels = _labels([(name, path) for name, path, _ in parts + against])
     sources, frames = [], []
     for number, (label, (name, path, loaded)) in enumerate(
@@ -206,13 +209,22 @@ def _in_words(reason: str, told: Told) -> str:
     return place + reason
 
 
-def _load(name: str) -> list[tuple[str, str | None, Loaded]]:
+def _form(name: str | None) -> FormName | None:
+    if name is None:
+        return None
+    for form in get_args(FormName):
+        if form == name:
+            return form  # type: ignore[no-any-return]
+    raise InputError(f"--read-as {name}: unknown; one of {', '.join(get_args(FormName))}.")
+
+
+def _load(name: str, form: FormName | None = None) -> list[tuple[str, str | None, Loaded]]:
     """(name of the split, local path, rows) of one source."""
     if is_file(name):
-        return [(Path(name).name, name, load_file(name))]
+        return [(Path(name).name, name, load_file(name, form))]
     repo, _, revision = name.partition("@")
     sha, _ = resolve_data(repo, revision or "main")
-    return [(split, None, loaded) for split, loaded in load_hub_splits(repo, sha).items()]
+    return [(split, None, loaded) for split, loaded in load_hub_splits(repo, sha, form).items()]
 
 
 def _splits(label: str, rows: list[Row]) -> dict[str, list[Row]]:

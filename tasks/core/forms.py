@@ -110,7 +110,8 @@ def reader(sample: Iterable[tuple[int, Any]], name: str, form: FormName | None =
             seen = " and ".join(f"{shape.slug} ({_told(shape)})" for shape in shapes)
             raise InputError(
                 f"{name}:{number}: may be {seen}; found {columns_of(row)}. "
-                f"Set data.form to the one that is meant, or remove the columns of the other."
+                f"Set data.form (pairpress check: --read-as) to the one that is meant, or remove "
+                "the columns of the other."
             )
         if shapes:
             return Reader(shapes[0])
@@ -225,7 +226,7 @@ def _no_form(row: Any) -> str:
             return f"no column `{other}` beside `{column}`; found {columns_of(row)}"
     hint = ""
     if isinstance(row.get("chosen"), str):
-        hint = " (if both begin with the prompt, set data.form to implicit-prompt)"
+        hint = " (if both begin with the prompt, set data.form, or --read-as, to implicit-prompt)"
     return f"of no known form; found {columns_of(row)}{hint}"
 
 

@@ -36,6 +36,7 @@ from tasks.core.forms import Loaded as Loaded
 from tasks.core.forms import checked, require_columns
 from tasks.core.hub import hub_errors
 from tasks.core.progress import progress
+from tasks.core.settings import FormName
 from tasks.core.sources import files_of, kind_of, read_bytes
 
 if TYPE_CHECKING:
@@ -49,9 +50,9 @@ GAP = re.compile(r"[\s,]*")
 Numbered = list[tuple[int, Any]]
 
 
-def load_file(name: str) -> Loaded:
+def load_file(name: str, form: FormName | None = None) -> Loaded:
     """Read and check a local file, folder or glob. Raises InputError with file and line."""
-    return checked(_rows(name, every=False), str(Path(name).expanduser()))
+    return checked(_rows(name, every=False), str(Path(name).expanduser()), form)
 
 
 def raw_rows(name: str) -> Numbered:
@@ -128,17 +129,17 @@ def elements(text: str) -> Iterator[tuple[int, int]]:
         yield gap.end(), at
 
 
-def load_hub_splits(repo: str, sha: str) -> dict[str, Loaded]:
+def load_hub_splits(repo: str, sha: str, form: FormName | None = None) -> dict[str, Loaded]:
     """Read and check every split of a Hub data set at a commit, through `datasets`."""
     with _hub_data(repo, sha, {}) as data:
-        return {split: _check_split(rows, f"{repo}[{split}]") for split, rows in data.items()}
+        return {split: _check_split(rows, f"{repo}[{split}]", form) for split, rows in data.items()}
 
 
-def _check_split(data: Any, name: str) -> Loaded:
+def _check_split(data: Any, name: str, form: FormName | None) -> Loaded:
     if not len(data):
         return checked([], name)
     columns = require_columns(data.column_names, name)
-    return checked(enumerate(data.select_columns(columns), start=1), name)
+    return checked(enumerate(data.select_columns(columns), start=1), name, form)
 
 
 def store_hub(data: "Data", sha: str, folder: Path) -> int:

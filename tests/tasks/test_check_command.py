@@ -261,3 +261,17 @@ def test_splits_that_the_rows_of_one_file_name_are_checked_for_overlap(tmp_path)
     code, found, _ = check(written(tmp_path / "all.jsonl", rows))
     assert code == 1
     assert found["D1"]["rows"] == {"all.jsonl, split test": [4], "all.jsonl, split train": [21]}
+
+
+def test_a_form_that_cannot_be_told_is_named_by_a_person(tmp_path):
+    rows = [
+        {"chosen": f"{row['prompt']} {row['chosen']}", "rejected": f"{row['prompt']} No."}
+        for row in natural(30)
+    ]
+    path = written(tmp_path / "texts.jsonl", rows)
+    refused = pairpress("check", path)
+    assert refused.returncode == 2 and "--read-as, to implicit-prompt" in refused.stderr
+    told = pairpress("check", path, "--read-as", "implicit-prompt")
+    assert "texts.jsonl: 30 rows read as texts that begin alike" in told.stdout
+    other = pairpress("check", path, "--read-as", "implicit")
+    assert other.returncode == 2 and "one of sharegpt, messages," in other.stderr
