@@ -104,6 +104,9 @@ def check(
     read_as: Annotated[
         str | None, typer.Option(help="Form of the rows, as in docs/forms.md; told by them if not")
     ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Configuration of a Hub data set that has several")
+    ] = None,
     report: Annotated[
         str | None, typer.Option(help="Folder for Data Docs, Markdown, JSON, JUnit and a picture")
     ] = None,
@@ -123,7 +126,7 @@ def check(
     if report == "":
         raise InputError("--report: empty. Give it a folder, or leave it out.")
     folder = None if report is None else Path(report)
-    told = Told(profile, suite, tuple(allow or ()), reference, against, tokenizer, read_as)
+    told = Told(profile, suite, tuple(allow or ()), reference, against, tokenizer, read_as, name)
     with hub_of(local):
         code = check_pairs(sources, told, form, folder)
     gc.freeze()  # nor is anything searched at the end
@@ -138,11 +141,13 @@ def mend(
         str | None, typer.Option(help="Test file: pairs whose prompt stands in it are dropped")
     ] = None,
 ) -> None:
-    """Strip white space, drop empty, equal, contradictory and repeated pairs. Changes no word."""
-    from tasks.core.mend import mend as mended
-    from tasks.core.mend import sentences
+    """Strip white space, drop empty, equal, contradictory and repeated pairs. Changes no word.
 
-    for line in sentences(mended(source, out, against)):
+    A run's set-aside.parquet becomes a file of text, every row of it, to be mended by hand.
+    """
+    from tasks.core.mend import mend_in_words
+
+    for line in mend_in_words(source, out, against):
         print(line)
 
 

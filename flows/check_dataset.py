@@ -10,6 +10,7 @@ from prefect import flow
 from expectations.measures.suite import Profile
 from tasks.check_dataset import check_sources
 from tasks.core.check_files import Told
+from tasks.core.settings import FormName
 
 
 @flow(name="check-dataset", log_prints=False)
@@ -21,11 +22,13 @@ def check_dataset(
     reference: str | None = None,
     against: str | None = None,
     tokenizer: str | None = None,
+    read_as: FormName | None = None,
+    name: str | None = None,
 ) -> str:
     """Every setting as on the command line; returns the folder of the report."""
     sources = [source] if isinstance(source, str) else source
     allowed = [allow] if isinstance(allow, str) else allow or []
-    told = Told(profile, suite_file, tuple(allowed), reference, against, tokenizer)
+    told = Told(profile, suite_file, tuple(allowed), reference, against, tokenizer, read_as, name)
     return str(check_sources(sources, told))
 
 

@@ -24,9 +24,9 @@ def prepare_data(
 ) -> Prepared:
     """Nothing after this reads raw rows; a failed check stops here, before any training."""
     raw = load_rows(data)
-    rows = reformat_rows(raw, base, data)
+    rows = reformat_rows(raw, base, data, on_policy)
     distinct = drop_repeated(rows, data)
-    prompts = split_prompts(distinct, splits, held_out)
+    prompts = split_prompts(distinct, [rows, distinct], splits, held_out)
     pairs = curate_pairs(prompts, base, curation, on_policy, data)
     account = account_rows(raw, [rows, distinct, prompts, pairs], data)
     checked = validate_pairs(raw, account, pairs, base, data, curation, checks)

@@ -18,12 +18,12 @@ from tasks.core.answers import Answer
 from tasks.core.errors import InputError
 from tasks.core.models import ModelRef, load_model, load_tokenizer, resolve_model
 from tasks.core.own_answers import require_pairs
-from tasks.core.reformat import Message
-from tasks.core.rows import read_rows
+from tasks.core.reformat import Message, Row
+from tasks.core.rows import read_rows, write_rows
 from tasks.core.settings import Correction, Data, Endpoint, OnPolicy
 from tasks.core.stage import Folder
 from tasks.set_aside import told, write_stage
-from tasks.staged import stage_task, staged
+from tasks.staged import run_folder, stage_task, staged
 
 PACKAGES = ("torch", "transformers")
 SOURCES = (generate, endpoint, render, models, rows_file)
@@ -67,7 +67,7 @@ def _corrected(rows: Folder, base: ModelRef, how: Correction, data: Data) -> Fol
         )
         pairs, too_long = render.measure_tokens(pairs, tokenizer, data.max_length)
         aside += too_long
-        require_pairs(pairs, aside, "curation", "curation.renames and curation.max_new_tokens")
+        _require_pairs(pairs, aside, "curation", "curation.renames and curation.max_new_tokens")
         correction.require_every_slot(pairs, how.renames)
         return write_stage(folder, pairs, aside) | {"form": "pairs"}
 
@@ -105,7 +105,7 @@ def _sampled(rows: Folder, base: ModelRef, how: OnPolicy, data: Data) -> Folder:
         )
         pairs, too_long = render.measure_tokens(pairs, tokenizer, data.max_length)
         aside += too_long
-        require_pairs(pairs, aside, "on_policy", "on_policy.max_new_tokens and on_policy.rules")
+        _require_pairs(pairs, aside, "on_policy", "on_policy.max_new_tokens and on_policy.rules")
         on_policy.write_completions(folder / "completions.parquet", completions)
         facts = {"form": "pairs", "completions": len(completions), "judge": str(reward or "rules")}
         return write_stage(folder, pairs, aside) | facts
@@ -115,6 +115,16 @@ def _sampled(rows: Folder, base: ModelRef, how: OnPolicy, data: Data) -> Folder:
     return staged("curate", made_from, sources, make, PACKAGES)
 
 
+def _require_pairs(pairs: list[Row], aside: list[Row], section: str, settings: str) -> None:
+    """Where nothing can be trained, a person still sees what became of each answer."""
+    try:
+        require_pairs(pairs, aside, section, settings)
+    except InputError as error:
+        place = run_folder() / "set-aside-by-curate.parquet"
+        write_rows(place, aside)
+        raise InputError(f"{error} What became of each answer: {place}.") from error
+
+
 def _made_from(rows: Folder, base: ModelRef, data: Data) -> dict[str, Any]:
     return {"rows": rows.digest, "base": str(base), "max_length": data.max_length}
 
@@ -122,4 +132,5 @@ def _made_from(rows: Folder, base: ModelRef, data: Data) -> dict[str, Any]:
 def _journal(kind: str, base: ModelRef, server: Endpoint | None) -> Path:
     """Where the answers of this model, asked here or there, are kept as they come."""
     where = server.model_dump(include={"url", "model"}) if server else {}
-    return answers.journal_path(kind, {"base": str(base), **where})
+    asking, packages = (endpoint, ()) if server else (generate, PACKAGES)
+    return answers.journal_path(kind, {"base": str(base), **where}, asking, packages)

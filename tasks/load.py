@@ -2,16 +2,17 @@
 
 import hashlib
 import json
+import os
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from tasks.core import blocks, forms, load, sources
+from tasks.core import blocks, forms, hub_data, sources
 from tasks.core.settings import Data
 from tasks.core.stage import Folder, file_digest
-from tasks.staged import passing, stage_task, staged
+from tasks.staged import log, passing, stage_task, staged
 
-SAMPLE = 1_000  # rows by which the form is told
+OF_THE_HUB = ("revision", "name", "data_dir", "data_files", "split", "streaming")
 
 
 @stage_task("load", retries=2, retry_delay_seconds=2, retry_condition_fn=passing)
@@ -21,38 +22,49 @@ def load_rows(data: Data) -> Folder:
     facts: form, read_as, source (as given), source_digest (sha256 or commit), licence.
     """
     local = sources.is_file(data.path)
+    if local and (idle := _set_for_the_hub(data)):
+        names = ", ".join(f"data.{name}" for name in idle)
+        log(f"load: {names}: of a Hub data set, and data.path is local; no part of this run")
     source = _local_source(data) if local else _hub_source(data)
-    made_from = source | data.model_dump(
-        include={"name", "data_dir", "data_files", "split", "max_rows", "form"}
-    )
+    which = {"name", "data_dir", "data_files", "split"}
+    made_from = source | data.model_dump(include={"max_rows", "form"} | (set() if local else which))
 
     def make(folder: Path) -> dict[str, Any]:
         if not local:
-            load.store_hub(data, source["source_digest"], folder)
+            hub_data.store_hub(data, source["source_digest"], folder)
         (folder / "source.json").write_text(json.dumps(source))
         name = data.path if local else f"{data.path}[{data.split}]"
-        reader = forms.reader(_sample(_paths(data, folder)), name, data.form)
+        reader = forms.reader(_sample(_files(data, folder)), name, data.form)
         return {"form": reader.form, "read_as": reader.read_as, "slug": reader.slug} | source
 
-    return staged("load", made_from, (load, forms, blocks, sources), make)
+    return staged("load", made_from, (hub_data, forms, blocks, sources), make)
 
 
 def source_files(raw: Folder, data: Data) -> list[tuple[str, Path]]:
     """(name for people, path) of each file, in the order in which rows are numbered."""
-    paths = _paths(data, raw.path)
-    names = [path.name for path in paths]
-    return [(path.name if names.count(path.name) == 1 else str(path), path) for path in paths]
+    files = _files(data, raw.path)
+    names = [path.name for _, path in files]
+    return [(path.name if names.count(path.name) == 1 else place, path) for place, path in files]
 
 
-def _paths(data: Data, folder: Path) -> list[Path]:
+def _files(data: Data, folder: Path) -> list[tuple[str, Path]]:
+    """(where a person finds it, path)."""
     if sources.is_file(data.path):
-        return sources.files_of(data.path)
-    return sorted(folder.glob("part-*.parquet"))
+        paths = sources.files_of(data.path)
+        above = os.path.commonpath([path.parent for path in paths])  # nobody's business
+        return [(path.relative_to(above).as_posix(), path) for path in paths]
+    return hub_data.stored_files(folder)
 
 
-def _sample(paths: list[Path]) -> list[tuple[int, Any]]:
-    rows = (blocks.values_of(block) for path in paths for block in blocks.read_blocks(path))
-    return list(islice(chain.from_iterable(rows), SAMPLE))
+def _set_for_the_hub(data: Data) -> list[str]:
+    """Settings that say nothing about a local file; a recipe may have them beside another path."""
+    plain = Data(path=data.path)
+    return [name for name in OF_THE_HUB if getattr(data, name) != getattr(plain, name)]
+
+
+def _sample(files: list[tuple[str, Path]]) -> list[tuple[int, Any]]:
+    rows = (blocks.values_of(block) for _, path in files for block in blocks.read_blocks(path))
+    return list(islice(chain.from_iterable(rows), forms.SAMPLE))
 
 
 def _local_source(data: Data) -> dict[str, Any]:
@@ -66,5 +78,5 @@ def _local_source(data: Data) -> dict[str, Any]:
 
 
 def _hub_source(data: Data) -> dict[str, Any]:
-    sha, licence = load.resolve_data(data.path, data.revision)
+    sha, licence = hub_data.resolve_data(data.path, data.revision)
     return {"source": data.path, "source_digest": sha, "licence": licence}

@@ -43,6 +43,9 @@ def write_release(
     for section, key in FILES:  # a local path is nobody's business: the file's name will do
         if (value := settings[section][key]) and is_file(value):
             settings[section][key] = Path(value).expanduser().name
+    for section in ("curation", "on_policy"):  # nor is where a server stands
+        if settings[section] and settings[section]["endpoint"]:
+            settings[section]["endpoint"]["url"] = "not published"
     known = release.Known(
         base=base,
         raw=prepared.raw,

@@ -5,24 +5,25 @@ from typing import Any
 
 from tasks.core import duplicates, forms, models, placeholders, reformat, render, rewrite, split
 from tasks.core import rows as rows_file
+from tasks.core.errors import InputError
 from tasks.core.models import ModelRef, load_tokenizer
 from tasks.core.rows import write_rows
-from tasks.core.settings import Data, Splits
+from tasks.core.settings import Data, OnPolicy, Splits
 from tasks.core.stage import Folder
 from tasks.load import source_files
-from tasks.set_aside import add_aside, described, require_some, told
+from tasks.set_aside import add_aside, described, require_some, set_aside_before, told
 from tasks.staged import log, stage_task, staged
 
 
 @stage_task("reformat")
-def reformat_rows(raw: Folder, base: ModelRef, data: Data) -> Folder:
+def reformat_rows(raw: Folder, base: ModelRef, data: Data, on_policy: OnPolicy | None) -> Folder:
     """facts: read (source rows), rows, set_aside and their reasons, template (what it adds)."""
     settings = data.model_dump(exclude={"path", "revision", "near_duplicates", "streaming"})
 
     def make(folder: Path) -> dict[str, Any]:
         tokenizer = load_tokenizer(base)
         reader = forms.reader([], raw.facts["source"], raw.facts["slug"])
-        how = reformat.How.of(data)
+        how = reformat.How.of(data, prompts_only=on_policy is not None)
         source, target = folder / "rewritten.parquet", folder / "rows.parquet"
         facts = rewrite.rewrite(source_files(raw, data), reader, how, folder, data.max_rows)
         placeholders.require_filled(facts["placeholders"], data.path, data.placeholders)
@@ -31,8 +32,9 @@ def reformat_rows(raw: Folder, base: ModelRef, data: Data) -> Folder:
         add_aside(folder, render.measure_file(source, target, tokenizer, data.max_length))
         source.unlink()
         require_some(folder, data.path, facts["read"])
-        return described(folder) | {"read": facts["read"], "form": raw.facts["form"]}
+        return described(folder) | {"read": facts["read"], "form": how.out(raw.facts["form"])}
 
+    settings["prompts_only"] = on_policy is not None
     made_from = {"raw": raw.digest, "base": str(base), **settings}
     modules = (rewrite, render, models, rows_file)
     folder = staged("reformat", made_from, modules, make, ("transformers", "pyarrow"))
@@ -58,13 +60,18 @@ def drop_repeated(rows: Folder, data: Data) -> Folder:
 
 
 @stage_task("split")
-def split_prompts(rows: Folder, splits: Splits, held_out: list[str]) -> Folder:
-    """By prompt; the recipe's own questions are always held out."""
+def split_prompts(
+    rows: Folder, earlier: list[Folder], splits: Splits, held_out: list[str]
+) -> Folder:
+    """By prompt; the recipe's own questions are always held out. `earlier` set rows aside."""
     settings = splits.model_dump()
 
     def make(folder: Path) -> dict[str, Any]:
         source, target = rows.path / "rows.parquet", folder / "rows.parquet"
-        counts, aside = split.split_file(source, target, held_out=held_out, **settings)
+        try:
+            counts, aside = split.split_file(source, target, held_out=held_out, **settings)
+        except InputError as error:
+            raise InputError(f"{error}{set_aside_before(earlier)}") from error
         write_rows(folder / "set_aside.parquet", aside)
         return described(folder) | {"form": rows.facts["form"]} | counts
 

@@ -5,6 +5,7 @@ out  facts rows, set_aside (rows and pairs that went no further here), reasons (
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from tasks.core.rows import count_rows, write_rows
 from tasks.core.stage import Folder
 from tasks.staged import log, markdown
 
+NOT_READ = ("unreadable", "damaged")
+MOST_DAMAGED = 0.5  # of all rows; with more, the file is not what it was taken for
 COLUMNS = ("row", "code", "reason", "text")
 
 
@@ -46,16 +49,32 @@ def described(folder: Path) -> dict[str, Any]:
 
 
 def require_some(folder: Path, name: str, read: int) -> None:
-    """Raises InputError where no row is left, with what became of the first ones."""
-    if count_rows(folder / "rows.parquet"):
+    """Raises InputError where no row is left, or most of them could not be read."""
+    aside = pl.read_parquet(folder / "set_aside.parquet")
+    rows = count_rows(folder / "rows.parquet")
+    damaged = aside.filter(pl.col("code").is_in(NOT_READ)).height if aside.height else 0
+    if rows and damaged <= read * MOST_DAMAGED:
         return
-    aside = pl.read_parquet(folder / "set_aside.parquet").unique("code", maintain_order=True)
-    first = [f"row {one['row']}: {one['reason']}" for one in aside.head(3).to_dicts()]
-    more = f"; and {aside.height - 3} other reasons" if aside.height > 3 else ""
+    kinds = aside.unique("code", maintain_order=True)
+    first = [f"row {one['row']}: {one['reason']}" for one in kinds.head(3).to_dicts()]
+    more = f"; and {kinds.height - 3} other reasons" if kinds.height > 3 else ""
+    what = f"{damaged:,} of its {read:,} rows cannot be read" if rows else ""
     raise InputError(
-        f"{name}: none of its {read:,} rows can be used ({'; '.join(first)}{more}). "
+        f"{name}: {what or f'none of its {read:,} rows can be used'} ({'; '.join(first)}{more}). "
         "Mend the rows, or set data.form where they are of another form."
     )
+
+
+def set_aside_before(stages: Sequence[Folder]) -> str:
+    """Where to look when too few rows are left: what earlier stages set aside, and why."""
+    lines = [
+        f" Set aside by {stage.stage}: "
+        f"{', '.join(f'{code} {count:,}' for code, count in stage.facts['reasons'].items())} "
+        f"({stage.path / 'set_aside.parquet'})."
+        for stage in stages
+        if stage.facts["reasons"]
+    ]
+    return "".join(lines)
 
 
 def told(folder: Folder, title: str) -> Folder:

@@ -11,6 +11,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+import httpx
 from prefect import get_run_logger, task
 from prefect.artifacts import (
     create_markdown_artifact,
@@ -93,12 +94,14 @@ def _on_run_page(title: str, done: int, total: int | None) -> None:
     if task_run.id is None or not total:
         return
     share, place = 100 * done / total, (task_run.id, title)
-    if place in _bars:
-        update_progress_artifact(_bars[place], progress=share)
-    else:
-        key = "".join(c if c.isalnum() else "-" for c in title.lower())
-        made = create_progress_artifact(progress=share, key=f"progress-{key}", description=title)
-        _bars[place] = made
+    key = "".join(c if c.isalnum() else "-" for c in title.lower())
+    try:
+        if place in _bars:
+            update_progress_artifact(_bars[place], progress=share)
+        else:
+            _bars[place] = create_progress_artifact(share, f"progress-{key}", title)
+    except httpx.HTTPError as error:  # a bar is not worth a night's work
+        get_run_logger().debug(f"progress of {title} not shown: {error}")
 
 
 _bars: dict[tuple[str, str], Any] = {}

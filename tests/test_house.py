@@ -34,6 +34,7 @@ LONGER = {
     "tasks/staged.py": "what all tasks share",
     "tasks/publish.py": "all tasks around a release, which share their retries",
     "tasks/curate.py": "the two ways of curation side by side",
+    "tasks/set_aside.py": "all that people are told of rows that went no further",
     "tasks/evaluate.py": "before and after side by side, so that both ask the same",
 }
 LOCAL_PATH = re.compile(r"(?<![\w.])(/home/|/Users/|/root\b|/tmp/|/work/|/mnt/|[A-Z]:\\\\)")

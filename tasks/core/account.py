@@ -3,11 +3,12 @@
 in   the source's files, the set_aside.parquet of each stage, the row numbers of the data set
 out  set-aside.parquet {"row", "source", "stage", "code", "reason", "text", "used", "record"}
 
-`record` is the row as its source has it, so that the file can be mended and fed in again; `used`
-says that other pairs of the same row (a conversation has several) went on without this one.
+Each row stands there once, with its last code and all reasons, the last one first. `record` is the
+row as its source has it, so that the file can be mended and fed in again; `used` says that other
+pairs of the row (a conversation has several) went on without this one: what is fed in again leaves
+it out.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,9 +16,10 @@ from typing import Any
 
 import polars as pl
 
-from tasks.core.blocks import Block, Broken, read_blocks, values_of
+from tasks.core.blocks import read_blocks
 from tasks.core.progress import progress
 from tasks.core.reformat import Row
+from tasks.core.row_texts import texts_of_rows
 
 SCHEMA = {
     "row": pl.Int64,
@@ -52,16 +54,28 @@ def write_account(
             f"{read:,} source rows were read, but {len(used):,} are used and {len(lost):,} set "
             "aside: a row was lost on the way. Please report this."
         )
-    told.sort(key=lambda one: int(one["row"]))
-    records = dict(_records(files, {int(one["row"]) for one in told}))
-    for one in told:
-        source, record = records[one["row"]]
-        one |= {"source": source, "record": record, "used": one["row"] in used}
-    pl.DataFrame(told, schema=SCHEMA).write_parquet(target)
-    # A row that left several pairs behind is one row; its first reason counts.
-    first = {one["row"]: one["code"] for one in reversed(told) if not one["used"]}
-    reasons = dict(Counter(first.values()).most_common())
-    return {"read": read, "used": len(used), "set_aside": len(lost), "reasons": reasons}
+    by_row = _by_row(told)
+    for number, (source, record) in _records(files, set(by_row)):
+        by_row[number] |= {"source": source, "record": record, "used": number in used}
+    pl.DataFrame(list(by_row.values()), schema=SCHEMA).write_parquet(target)
+    reasons = Counter(one["code"] for one in by_row.values() if not one["used"])
+    return {
+        "read": read,
+        "used": len(used),
+        "set_aside": len(lost),
+        "reasons": dict(reasons.most_common()),
+    }
+
+
+def _by_row(told: Sequence[Row]) -> dict[int, Row]:
+    """One entry for each row, in the order of the rows: a row may have lost several pairs or
+    answers on its way. What was said of it last decided."""
+    rows: dict[int, Row] = {}
+    for one in sorted(told, key=lambda one: int(one["row"])):
+        reasons = rows[one["row"]]["reason"].split("; ") if one["row"] in rows else []
+        earlier = [reason for reason in reasons if reason != one["reason"]]
+        rows[one["row"]] = one | {"reason": "; ".join([one["reason"], *earlier])}
+    return rows
 
 
 def _records(
@@ -79,21 +93,7 @@ def _records(
                     return
                 last = block.last
                 numbers = wanted.intersection(range(before + block.first, before + last + 1))
-                for number, text in _texts(block, {row - before for row in numbers}):
+                for number, text in texts_of_rows(block, {row - before for row in numbers}).items():
                     yield before + number, (f"{name}:{number}", text)
                 advance(block.size)
             before += last
-
-
-def _texts(block: Block, numbers: set[int]) -> Iterator[tuple[int, str]]:
-    if not numbers:
-        return
-    if block.lines is not None:
-        lines = block.lines.split(b"\n")
-        for number in numbers:
-            yield number, lines[number - block.first].decode(errors="backslashreplace")
-        return
-    for number, value in values_of(block):
-        if number in numbers:
-            whole = value.text if isinstance(value, Broken) else None
-            yield number, whole or json.dumps(value, ensure_ascii=False, default=str)

@@ -32,6 +32,7 @@ CODES = {
     "nothing-to-correct": "the answer does not say the old name",
     "left-over": "the old name is left in a form that no rename covers",
     "unexplained": "the two answers differ in more than the renames",
+    "too-few": "fewer than two answers can be compared",
     "too-alike": "the best and the worst answer are nearly the same",
 }
 

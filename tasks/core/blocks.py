@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from expectations.measures.tokens_in_text import without_tokens
+from tasks.core.cells import unfold
 from tasks.core.csv_rows import Record, open_csv
 from tasks.core.errors import InputError
-from tasks.core.fields import Twice, short
+from tasks.core.fields import DECODER, short
+from tasks.core.json_array import ArrayText
 from tasks.core.sources import kind_of, read_bytes, read_chunks
 
 BLOCK = 4 << 20  # bytes; blocks of a sixteenth of it are read one and a half times slower
@@ -43,6 +45,8 @@ class Block:
     lines: bytes | None = None  # JSONL: whole lines
     table: Any = None  # parquet, CSV: a pyarrow.Table
     values: list[Any] | None = None  # JSON array, or one object; CSV with a row that is Broken
+    array: ArrayText | None = None  # of which `values` are the elements, or some of them
+    folded: bool = False  # CSV: a cell may hold messages or a list as JSON
 
     @property
     def last(self) -> int:
@@ -62,14 +66,6 @@ class Broken:
     text: str
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    return made if len(made) == len(pairs) else Twice(pairs)
-
-
-DECODER = json.JSONDecoder(object_pairs_hook=_object)
-
-
 def read_blocks(path: Path, choose: Choose | None = None) -> Iterator[Block]:
     """All blocks of a file; of a parquet file all columns, or those that `choose` takes."""
     kind = kind_of(path)
@@ -84,12 +80,16 @@ def values_of(block: Block) -> Iterator[tuple[int, Any]]:
     """(number, value) of each row. Blank lines are counted and give no row."""
     for number, value in as_written(block):
         if isinstance(value, dict) and value.keys() >= RECORDS:
+            if value.get("used") is True:
+                continue  # other pairs of this row went on
             value = _set_aside_before(value)
+        elif block.folded and isinstance(value, dict):
+            value = unfold(value)
         yield number, value
 
 
 def as_written(block: Block) -> Iterator[tuple[int, Any]]:
-    """The same, but a row that was set aside stays as the set-aside file has it."""
+    """The same, but what is folded stays so: a row that was set aside, JSON in a cell of CSV."""
     if block.lines is None:
         rows = block.values if block.values is not None else _rows_of(block.table)
         yield from enumerate(rows, start=block.first)
@@ -203,20 +203,20 @@ def _read_json(path: Path) -> Iterator[Block]:
         return
     data = read_bytes(path)
     try:
-        value = DECODER.decode(data.decode())
+        value = DECODER.decode(text := data.decode())
     except (RecursionError, ValueError) as error:
         if is_array(path, data):
             raise unreadable(path, _bad_lines(data, error)) from error
         yield from _read_lines(path)  # the lines say more
         return
-    values = value if isinstance(value, list) else [value]
-    yield from _sliced(values, path.stat().st_size)
-
-
-def _sliced(values: list[Any], size: int) -> Iterator[Block]:
+    values, array = [value], None
+    if isinstance(value, list):
+        values, array = value, ArrayText(text)
+    size = path.stat().st_size
     for at in range(0, len(values), MOST_ROWS):
         part = values[at : at + MOST_ROWS]
-        yield Block(at + 1, _share(size, at, len(part), len(values)), values=part)
+        share = _share(size, at, len(part), len(values))
+        yield Block(at + 1, share, values=part, array=array)
 
 
 def _share(size: int, at: int, count: int, of: int) -> int:
@@ -277,11 +277,11 @@ def _read_csv(path: Path) -> Iterator[Block]:
                 Broken(one.why, one.text) if one.why else dict(zip(names, one.fields, strict=True))
                 for one in part
             ]
-            yield Block(first, size, values=values)
+            yield Block(first, size, values=values, folded=True)
         else:
             columns = zip(*(one.fields for one in part), strict=True)
             arrays = [pa.array(column, pa.string()) for column in columns]
-            yield Block(first, size, table=pa.table(arrays, names))
+            yield Block(first, size, table=pa.table(arrays, names), folded=True)
         first += len(part)
 
 

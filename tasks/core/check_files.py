@@ -18,7 +18,8 @@ from expectations.measures.suite import CHECKS, Profile, suite
 from tasks.core.as_pairs import as_pairs
 from tasks.core.errors import InputError
 from tasks.core.frame import pairs_frame
-from tasks.core.load import Loaded, load_file, load_hub_splits, resolve_data
+from tasks.core.hub_data import load_hub_splits, resolve_data
+from tasks.core.load import Loaded, load_file
 from tasks.core.reformat import Row
 from tasks.core.settings import FormName
 from tasks.core.sources import is_file
@@ -62,14 +63,16 @@ class Told:
     against: str | None = None
     tokenizer: str | None = None
     read_as: str | None = None  # a form of docs/forms.md, for the sources and `against`
+    name: str | None = None  # configuration of the Hub data sets among them
 
 
 def read(names: Sequence[str], told: Told) -> Read:
     """Raises InputError for what cannot be read or makes no sense."""
     _require_values(told)
     form = _form(told.read_as)
-    parts = [part for name in names for part in _load(name, form)]
-    against = _load(told.against, form) if told.against else []
+    _require_hub(names, told)
+    parts = [part for name in names for part in _load(name, form, told.name)]
+    against = _load(told.against, form, told.name) if told.against else []
     labels = _labels([(name, path) for name, path, _ in parts + against])
     sources, frames = [], []
     for number, (label, (name, path, loaded)) in enumerate(
@@ -218,13 +221,25 @@ def _form(name: str | None) -> FormName | None:
     raise InputError(f"--read-as {name}: unknown; one of {', '.join(get_args(FormName))}.")
 
 
-def _load(name: str, form: FormName | None = None) -> list[tuple[str, str | None, Loaded]]:
+def _require_hub(names: Sequence[str], told: Told) -> None:
+    """A configuration is named of a Hub data set, not of files."""
+    if told.name and all(is_file(name) for name in (*names, told.against) if name):
+        raise InputError(
+            f"--name {told.name}: the configuration of a Hub data set, but all sources are local "
+            "files. Leave it out."
+        )
+
+
+def _load(
+    name: str, form: FormName | None = None, configuration: str | None = None
+) -> list[tuple[str, str | None, Loaded]]:
     """(name of the split, local path, rows) of one source."""
     if is_file(name):
         return [(Path(name).name, name, load_file(name, form))]
     repo, _, revision = name.partition("@")
     sha, _ = resolve_data(repo, revision or "main")
-    return [(split, None, loaded) for split, loaded in load_hub_splits(repo, sha, form).items()]
+    splits = load_hub_splits(repo, sha, form, configuration)
+    return [(split, None, loaded) for split, loaded in splits.items()]
 
 
 def _splits(label: str, rows: list[Row]) -> dict[str, list[Row]]:

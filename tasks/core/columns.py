@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.core.blocks import RECORDS, Block
-from tasks.core.forms import require_columns
+from tasks.core.fitting import require_columns
 
 SIDES = ("chosen", "rejected")
 FEW_LINES = 32  # are not halved again to find the one that pyarrow does not read as we do

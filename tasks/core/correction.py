@@ -10,20 +10,21 @@ answer, and the I1 check of identity sets, which reads the two answers alone, fi
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TypedDict
 
 import polars as pl
 
-from expectations.measures.identity import IdentitySlots
+from expectations.measures.identity import IdentitySlots, name_left
 from tasks.core.answers import Answer
 from tasks.core.aside import set_aside
 from tasks.core.errors import InputError
 from tasks.core.fields import Message, Row
 from tasks.core.own_answers import question_of, said, unusable
 from tasks.core.settings import Rename
-from tasks.core.spellings import name_slots, spellings
+from tasks.core.spellings import APOSTROPHES, name_slots, spellings
 
 Renames = tuple[Rename, ...]
 
@@ -34,6 +35,7 @@ ADDRESS = (
     r"|[A-Za-z0-9_.+-]{0,64}[@#][A-Za-z0-9_][A-Za-z0-9_.-]*"
     r"|(?<![A-Za-z0-9.-])(?:[A-Za-z0-9-]{1,64}\.)+[a-z]{2,}(?:/[!-~]*)?(?![A-Za-z0-9])"
 )
+OPENED = re.compile(r"(?<!\w)['‘’][^'’\n]*\Z")  # a quote before a name that is not closed yet
 CODE = r"```(?s:.*?)(?:```|\Z)|`[^`\n]+`"
 
 
@@ -48,20 +50,26 @@ def correction_pairs(
 ) -> tuple[list[Row], list[Row]]:
     """(pairs, set aside). `ask` answers conversations greedily."""
     asked, aside = _asked(rows)
-    pairs = []
+    pairs, without = [], []
     for row, answer in zip(asked, ask([row["prompt"] for row in asked]), strict=True):
         chosen, edits = rename(answer.text, renames)
         if why := unusable(answer, row["prompt"]):
             aside.append(set_aside(row["row"], *why))
         elif not edits:
-            reason = f"the answer does not say {' or '.join(one.old[0] for one in renames)}"
-            aside.append(set_aside(row["row"], "nothing-to-correct", reason, answer.text))
+            without.append((row["row"], answer.text))
         elif new := says_new(answer.text, renames):
             reason = f"the answer says {new} already, besides an old name"
             aside.append(set_aside(row["row"], "unexplained", reason, answer.text))
         else:
             sides = {"chosen": said(chosen), "rejected": said(answer.text)}
             pairs.append({**row, **sides, "edits": edits})
+    lefts = left_overs([text for _, text in without], renames)
+    for (number, text), left in zip(without, lefts, strict=True):
+        if left is not None:
+            aside.append(set_aside(number, "left-over", f"no rename covers {left} here", text))
+        else:
+            reason = f"the answer does not say {' or '.join(one.old[0] for one in renames)}"
+            aside.append(set_aside(number, "nothing-to-correct", reason, text))
     proven, unproven = prove(pairs, renames)
     return proven, sorted(aside + unproven, key=lambda row: int(row["row"]))
 
@@ -85,22 +93,44 @@ def _asked(rows: list[Row]) -> tuple[list[Row], list[Row]]:
 def prove(pairs: list[Row], renames: Renames) -> tuple[list[Row], list[Row]]:
     """(pairs whose edits account for every difference, set aside)."""
     whys = unexplained(pairs, renames)
-    plurals, new_names = _plurals(renames), _new_names(renames)
+    lefts = left_overs([row["chosen"][0]["content"] for row in pairs], renames)
     proven, aside = [], []
-    for row, why in zip(pairs, whys, strict=True):
+    for row, why, left in zip(pairs, whys, lefts, strict=True):
         chosen, rejected = (row[side][0]["content"] for side in ("chosen", "rejected"))
-        in_plural = plurals.search(new_names.sub("", chosen))
         if undo(chosen, row["edits"]) != rejected:
             reason = "undoing the edits does not give back the answer"
             aside.append(set_aside(row["row"], "unexplained", reason, rejected))
-        elif in_plural or (why and why.startswith("old name")):
-            reason = why or f"{in_plural and in_plural[0]} is left in chosen"
+        elif left or (why and why.startswith("old name")):
+            reason = f"{left} is left in chosen" if left else str(why)
             aside.append(set_aside(row["row"], "left-over", reason, rejected))
         elif why:
             aside.append(set_aside(row["row"], "unexplained", why, rejected))
         else:
             proven.append(row)
     return proven, aside
+
+
+def left_overs(texts: list[str], renames: Renames) -> list[str | None]:
+    """The first old name in each text that a reader sees, however it is spelt: in other letters of
+    Unicode (fullwidth), with invisible characters in it, as a part of another word."""
+    new_names, plurals = _new_names(renames), _plurals(renames)
+    rest = [_as_seen(new_names.sub(" ", text)) for text in texts]
+    slots = name_slots(renames)
+    for slot in slots:
+        slot["rejected"] = list(dict.fromkeys(map(_as_seen, slot["rejected"])))
+    left = pl.DataFrame({"rest": rest}, schema={"rest": pl.String}).select(
+        left=name_left(pl.col("rest"), slots, "rejected")
+    )
+    plural = (plurals.search(text) for text in rest)
+    return [
+        many[0] if many else name for name, many in zip(left["left"].to_list(), plural, strict=True)
+    ]
+
+
+def _as_seen(text: str) -> str:
+    """In the usual letters (NFKC), without what cannot be seen (format characters)."""
+    whole = unicodedata.normalize("NFKC", text)
+    return "".join(c for c in whole if unicodedata.category(c) != "Cf")
 
 
 def unexplained(pairs: list[Row], renames: Renames) -> list[str | None]:
@@ -137,6 +167,8 @@ def rename(text: str, renames: Renames) -> tuple[str, list[Edit]]:
         old = found[0].strip("`")
         if old not in known:  # a new name that stands there already, an address, code
             return found[0]
+        if old[-1] in APOSTROPHES and OPENED.search(text, 0, found.start()):
+            old = old[:-1]  # not a possessive: the name stands in quotes, and they end here
         new = known[old].new
         edits.append(Edit(start=found.start() + found[0].index(old), old=old, new=new))
         return found[0].replace(old, new)

@@ -1,6 +1,7 @@
 """A CSV file -> its header and its rows one by one, every column as text.
 
-in   .csv, packed or not; fields between commas, semicolons or tabs, as the header has them
+in   .csv or .tsv, packed or not; fields between commas, semicolons or tabs, as the header has
+     them, or as a first line `sep=;` says
 out  Record: its fields, or why it cannot be read and the text that stands there
 
 Quotes are read strictly: what is quoted wrongly is told, not guessed.
@@ -19,6 +20,8 @@ from tasks.core.errors import InputError
 from tasks.core.sources import read_chunks
 
 CHUNK = 1 << 20  # bytes
+TABBED = (".tsv", ".tsv.gz", ".tsv.zst")
+SAID = re.compile(r'"?sep=([^"\w\r\n ])"?[\r\n]*', re.IGNORECASE)  # for a spreadsheet
 ODD_BYTE = re.compile("[\udc80-\udcff]")  # as surrogateescape keeps a byte that is not UTF-8
 
 
@@ -75,7 +78,12 @@ def _records(path: Path) -> Iterator[Record]:
     file = _Chunks(path)
     buffered = io.BufferedReader(file, CHUNK)
     text = io.TextIOWrapper(buffered, "utf-8", errors="surrogateescape", newline="")
-    head = text.readline()
+    skipped, head = 0, text.readline()
+    while head and not head.strip():
+        skipped, head = skipped + 1, text.readline()
+    delimiter = "\t" if path.name.lower().endswith(TABBED) else _delimiter(head)
+    if said := SAID.fullmatch(head):
+        delimiter, skipped, head = said[1], skipped + 1, text.readline()
     read: list[str] = []
 
     def lines() -> Iterator[str]:
@@ -83,9 +91,9 @@ def _records(path: Path) -> Iterator[Record]:
             read.append(line)
             yield line
 
-    reader = csv.reader(lines(), delimiter=_delimiter(head), strict=True)
+    reader = csv.reader(lines(), delimiter=delimiter, strict=True)
     while True:
-        line, why = reader.line_num + 1, None
+        line, why = skipped + reader.line_num + 1, None
         read.clear()
         try:
             fields = next(reader)

@@ -4,8 +4,9 @@ in   rows.parquet of the reformat stage: row, prompt and, of pairs, chosen and r
 out  {"row", "code", "reason", "text"} for each row that goes no further, in the order of the rows
 
 Near-duplicates are found by MinHash (Broder 1997) over the runs of three words of a whole row,
-128 permutations in 16 bands, and each find is confirmed by the Jaccard index itself. A short row
-has few runs, so one other word makes it another row.
+128 permutations in 16 bands, and each find is confirmed by the Jaccard index itself: of history,
+question, chosen and rejected answer, each. A short text has few runs, so that one other word makes
+it another; neither case nor punctuation does.
 """
 
 from collections import defaultdict
@@ -23,6 +24,8 @@ from tasks.core.rows import batches_of, count_rows
 
 PERMUTATIONS, BANDS, SEED = 128, 16, 1
 MULTIPLIERS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F)  # odd and large: runs of words spread
+Runs = dict[int, frozenset[int]]  # part -> hashes of its runs
+NO_WORDS = r"[^\p{L}\p{N}]+"
 NO_WORD = r"[^\p{L}\p{N}\s]"
 
 
@@ -66,11 +69,24 @@ def _sides(frame: pl.DataFrame) -> list[str]:
 
 
 def _prints(frame: pl.DataFrame) -> pl.DataFrame:
-    """row, prompt, chosen, rejected: a hash of each side; rows of prompts have no answers."""
+    """row and a hash of each side, as it is and without case and punctuation (`asked`, `plain_`);
+    rows of prompts have no answers."""
     sides = _sides(frame)
+    history, question, *answers = _parts(frame)
+    asked = pl.concat_str(_plain(history), pl.lit("\x1e"), _plain(question)).hash()
     return frame.select(
-        "row", prompt=_said("prompt").hash(), **{side: _said(side).hash() for side in sides}
+        "row",
+        prompt=_said("prompt").hash(),
+        **{side: _said(side).hash() for side in sides},
+        asked=asked,
+        **{f"plain_{side}": _plain(text).hash() for side, text in zip(sides, answers, strict=True)},
     )
+
+
+def _plain(text: pl.Expr) -> pl.Expr:
+    """Its words alone, or the text itself where it has none."""
+    words = text.str.to_lowercase().str.replace_all(NO_WORDS, " ").str.strip_chars()
+    return pl.when(words == "").then(text).otherwise(words).fill_null("")
 
 
 def _equal(rows: pl.DataFrame) -> list[Row]:
@@ -88,9 +104,17 @@ def _equal(rows: pl.DataFrame) -> list[Row]:
     ]
     if not pairs:
         return told
-    once = again.filter(pl.col("nth") == 0)
-    other = once.select("prompt", chosen="rejected", rejected="chosen", there="row")
-    against = once.join(other, on=keys, how="inner", maintain_order="left").filter(
+    sense = ["asked", "plain_chosen", "plain_rejected"]
+    # Answers that differ in case and punctuation alone are told apart by just these.
+    same = pl.col("plain_chosen") == pl.col("plain_rejected")
+    once = again.filter(pl.col("nth") == 0).with_columns(
+        pl.when(same).then(side).otherwise(f"plain_{side}").alias(f"plain_{side}")
+        for side in ("chosen", "rejected")
+    )
+    other = once.select(
+        "asked", plain_chosen="plain_rejected", plain_rejected="plain_chosen", there="row"
+    ).unique(sense, keep="first", maintain_order=True)
+    against = once.join(other, on=sense, how="inner", maintain_order="left").filter(
         pl.col("row") != pl.col("there")
     )
     for at, row, there in against.select("at", "row", "there").iter_rows():
@@ -104,34 +128,48 @@ def _equal(rows: pl.DataFrame) -> list[Row]:
     return told
 
 
+def _parts(frame: pl.DataFrame) -> list[pl.Expr]:
+    """What is compared by itself: the history, the last question, the chosen and the rejected
+    answer. A system message stands before many rows: what it says makes none of them alike."""
+    content = pl.element().struct.field("content")
+    own = pl.element().filter(pl.element().struct.field("role") != "system").struct.field("content")
+    turns = pl.col("prompt").list.eval(own)
+    answers = [pl.col(side).list.eval(content).list.join(" ") for side in _sides(frame)]
+    return [turns.list.slice(0, turns.list.len() - 1).list.join(" "), turns.list.last(), *answers]
+
+
+def _words(text: pl.Expr) -> pl.Expr:
+    return text.str.to_lowercase().str.replace_all(NO_WORD, "").str.extract_all(r"\S+")
+
+
 def _runs(frame: pl.DataFrame) -> pl.DataFrame:
-    """place, run: the hashes of three words in a row, each once in a row of the frame."""
-    # A system message stands before many rows: what it says makes none of them alike.
-    own = pl.element().filter(pl.element().struct.field("role") != "system")
-    text = pl.concat_str(
-        *(
-            pl.col(side).list.eval(own.struct.field("content")).list.join(" ")
-            for side in ("prompt", *_sides(frame))
-        ),
-        separator=" ",
+    """place, part, run: the hashes of three words in a row; of fewer words, of all of them."""
+    word, at = pl.col("word"), pl.col("at")
+    parts = _parts(frame)
+    long = pl.concat(
+        frame.lazy().select(at=pl.int_range(pl.len()) * len(parts) + part, words=_words(text))
+        for part, text in enumerate(parts)
     )
-    word, place = pl.col("word"), pl.col("place")
-    return (
-        frame.lazy()
+    count = pl.col("words").list.len()
+    short = long.filter(count.is_between(1, 2)).select(
+        "at", run=pl.col("words").list.join(" ").hash(seed=SEED)
+    )
+    three = (
+        long.filter(count > 2)
+        .explode("words")
+        .select("at", word=pl.col("words").hash(seed=SEED))
         .select(
-            place=pl.int_range(pl.len()),
-            word=text.str.to_lowercase().str.replace_all(NO_WORD, "").str.extract_all(r"\S+"),
-        )
-        .explode("word")
-        .filter(word.is_not_null())
-        .with_columns(word.hash(seed=SEED))
-        .select(
-            "place",
+            "at",
             run=word * MULTIPLIERS[0] + word.shift(-1) * MULTIPLIERS[1] + word.shift(-2),
-            inside=place == place.shift(-2),
+            inside=at == at.shift(-2),
         )
         .filter("inside")
-        .select("place", "run")
+        .select("at", "run")
+    )
+    return (
+        pl.concat([short, three])
+        .select(place=at // len(parts), part=at % len(parts), run="run")
+        .sort("place")
         .collect()
     )
 
@@ -183,7 +221,7 @@ def _near(path: Path, places: set[int], least: float) -> Iterator[Row]:
 
     Only rows that stay are remembered: many copies of one row cost no more than one.
     """
-    stays: list[tuple[int, frozenset[int]]] = []  # row number, runs
+    stays: list[tuple[int, Runs]] = []  # row number, runs of each part
     bands: dict[tuple[int, ...], list[int]] = defaultdict(list)  # band -> where in `stays`
     with progress("near-duplicates", len(places), "row") as advance:
         for part in _picked(path, places):
@@ -192,21 +230,23 @@ def _near(path: Path, places: set[int], least: float) -> Iterator[Row]:
 
 
 def _near_in(
-    part: pl.DataFrame,
+    part_of: pl.DataFrame,
     least: float,
-    stays: list[tuple[int, frozenset[int]]],
+    stays: list[tuple[int, Runs]],
     bands: dict[tuple[int, ...], list[int]],
 ) -> Iterator[Row]:
     size = PERMUTATIONS // BANDS
-    runs = _runs(part)
+    runs = _runs(part_of)
     matrix, found = _matrix(runs)
-    sets = runs.group_by("place", maintain_order=True).agg("run")["run"]
-    for place, signature, of_row in zip(found, matrix.to_rows(), sets, strict=True):
-        at, row = part["at"][place], part["row"][place]
+    sets: dict[int, dict[int, frozenset[int]]] = defaultdict(dict)
+    for place, part, run in runs.group_by("place", "part").agg("run").iter_rows():
+        sets[place][part] = frozenset(run)
+    for place, signature in zip(found, matrix.to_rows(), strict=True):
+        at, row = part_of["at"][place], part_of["row"][place]
         keys = [(band, *signature[band * size : (band + 1) * size]) for band in range(BANDS)]
-        mine = frozenset(of_row)
+        mine = sets[place]
         met = set(chain.from_iterable(bands.get(key, ()) for key in keys))
-        indices = ((_jaccard(mine, stays[one][1]), -one) for one in met)
+        indices = ((_alike(mine, stays[one][1], least), -one) for one in met)
         index, there = max(indices, default=(0.0, 0))
         if index >= least:
             reason = f"{100 * index:.0f} % like row {stays[-there][0]}"
@@ -215,6 +255,19 @@ def _near_in(
         for key in keys:
             bands[key].append(len(stays))
         stays.append((row, mine))
+
+
+def _alike(one: Runs, other: Runs, least: float) -> float:
+    """The least Jaccard index of the parts: rows whose answers changed sides are not alike, nor
+    are two turns of one conversation, however much of it they share. 0 below `least`."""
+    if one.keys() != other.keys():
+        return 0.0
+    index = 1.0
+    for part in one:
+        index = min(index, _jaccard(one[part], other[part]))
+        if index < least:
+            return 0.0
+    return index
 
 
 def _jaccard(one: frozenset[int], other: frozenset[int]) -> float:

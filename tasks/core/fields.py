@@ -81,6 +81,14 @@ class Twice(dict[str, Any]):
         self.twice = [name for name in self if names.count(name) > 1]
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    return made if len(made) == len(pairs) else Twice(pairs)
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=_object)
+
+
 def read_said(row: Row, column: str, role: str, found: Faults) -> list[Message]:
     """A column that holds text, or messages."""
     if isinstance(row[column], list | dict):
@@ -96,9 +104,9 @@ def read_messages(value: Any, column: str, found: Faults) -> list[Message]:
     """{role, content} or {from, value}, one or many, as messages with one of four roles."""
     turns = [value] if isinstance(value, dict) else value
     pair = "{from, value}" if column == "conversations" else "{role, content}"
-    if isinstance(turns, str) and turns.startswith("["):  # so it stands in a CSV file
-        with contextlib.suppress(ValueError):  # told below
-            turns = json.loads(turns)
+    if isinstance(turns, str) and turns.startswith("["):
+        with contextlib.suppress(RecursionError, ValueError):  # told below
+            turns = DECODER.decode(turns)
     if not isinstance(turns, list):
         add_fault(found, column, "P1", f"`{column}` {is_not(f'a list of {pair}', value)}", value)
         return [UNREADABLE]
@@ -112,39 +120,33 @@ def read_messages(value: Any, column: str, found: Faults) -> list[Message]:
             add_fault(found, column, "P1", f"{where} is not {pair}: {short(turn)}", turn)
             messages.append(UNREADABLE)
             continue
-        if not isinstance(turn[role], str) or turn[role] not in ROLES:
+        own = ROLES.get(turn[role].lower()) if isinstance(turn[role], str) else None
+        if own is None:
             known = ", ".join(ROLES)
             reason = f"unknown role {short(turn[role])} in {where}; known: {known}"
             add_fault(found, column, "turn_order", reason, turn)
             messages.append(UNREADABLE)
             continue
-        answer = ROLES[turn[role]] == "assistant" and number == len(turns)
+        answer = own == "assistant" and number == len(turns)
         side = SIDES.get(column, "chosen" if answer else "prompt")
         if isinstance(turn, Twice):
             reason = f"`{turn.twice[0]}` stands twice in {where}"
             add_fault(found, column, "P1", reason, turn, side)
-        content = read_text(turn[text], f"`{text}` in {where}", column, found, side)
-        messages.append(message(ROLES[turn[role]], content))
+        said = _joined(turn[text])
+        content = read_text(said, f"`{text}` in {where}", column, found, side)
+        messages.append(message(own, content))
     return messages
 
 
-def without_prompt(
-    prompt: list[Message], chosen: list[Message], rejected: list[Message]
-) -> list[list[Message]]:
-    """Answers that repeat the prompt, as UltraFeedback's do, cut down to what is new in them.
-
-    Where the two sides repeat different prompts, or another one than `prompt`, they stay whole.
-    """
-    sides = (chosen, rejected)
-    repeated = [side[:-1] if side and side[0]["role"] != "assistant" else [] for side in sides]
-    shared = repeated[0] or repeated[1]
-    if not shared:
-        return [prompt, chosen, rejected]
-    told = {(turn["role"], turn["content"].strip()) for turn in shared}
-    known = all((turn["role"], turn["content"].strip()) in told for turn in prompt)
-    if not known or any(turns not in ([], shared) for turns in repeated):
-        return [prompt or shared, chosen, rejected]
-    return [shared, *(side[len(r) :] for side, r in zip(sides, repeated, strict=True))]
+def _joined(content: Any) -> Any:
+    """Parts of text, [{"type": "text", "text": ...}], as one; anything else stays as it is."""
+    if not isinstance(content, list) or not content:
+        return content
+    are_texts = all(
+        isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
+        for part in content
+    )
+    return "".join(part["text"] for part in content) if are_texts else content
 
 
 def read_text(

@@ -1,8 +1,8 @@
 """Rows as people publish them -> rows of three forms, and every defect of a row by its place. Pure.
 
-in   objects of a published form (SHAPES), or bare lists of messages, each with its row number
+in   objects of a published form (tasks.core.fitting), each with its row number
 out  Reader for one row, Loaded for all. The forms:
-     conversations  {"conversations": [message]}
+     conversations  {"conversations": [message]}; with "is_prompt" where all of it is what is asked
      hh             {"chosen": transcript, "rejected": transcript, scores}
      pairs          {"prompt": [message], "chosen": [message], "rejected": [message], scores}
      scores: "score_chosen", "score_rejected", None where the row has none
@@ -12,9 +12,9 @@ out  Reader for one row, Loaded for all. The forms:
      a fault is {"column", "check", "side", "reason", "text"}; a row may have several
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 from tasks.core.blocks import Broken
@@ -30,28 +30,33 @@ from tasks.core.fields import (
     is_not,
 )
 from tasks.core.fields import Form as Form
-from tasks.core.judged import JUDGED
+from tasks.core.fitting import (
+    ALL,
+    EXTRAS,
+    KNOWN,
+    columns_told,
+    is_faulty_pair,
+    is_prompt_alone,
+    shapes_of,
+    why_no_form,
+)
+from tasks.core.fitting import require_columns as require_columns
 from tasks.core.settings import FormName
 from tasks.core.shapes import (
     MESSAGE_LISTS,
-    PAIRS,
-    SAME_BEGINNING,
+    PROMPT_ONLY,
     TALKS,
     TRANSCRIPTS,
-    Names,
     Shape,
 )
 
-# Read where a row has them.
-EXTRAS = ("input", "system", "history", "metadata", "prompt", "split", *sorted(SCORE_COLUMNS))
 NOTHING: Row = {  # what can be read of a row that is no row, whatever the form
     **dict.fromkeys(("prompt", "chosen", "rejected")),
     "conversations": [UNREADABLE],
 }
 MOST_SPLITS = 10  # names in a column `split`; with more it says something else of the rows
-SHAPES = (*PAIRS, *JUDGED, *TALKS, MESSAGE_LISTS)
-ALL = (*SHAPES, SAME_BEGINNING)
-RANKS = (PAIRS, JUDGED, TALKS)  # a row with a verdict is a pair, whatever columns it has beside
+SAMPLE = 1_000  # rows by which the form is told
+MOST_OTHERS = 0.1  # of these rows, of another form than most; beyond it a file is two files
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class Reader:
     """How the rows of one data set are read."""
 
     shape: Shape
-    only: FormName | None = None  # set: no row is looked at as of another form
+    only: FormName | None = None  # set: a row that has its columns is of this form and no other
 
     @property
     def slug(self) -> FormName:
@@ -93,51 +98,89 @@ class Loaded:
 
 
 def reader(sample: Iterable[tuple[int, Any]], name: str, form: FormName | None = None) -> Reader:
-    """The form of the first row that has one, or the one that is set. Raises InputError.
+    """The form of most rows, or the one that is set. Raises InputError, also for two forms.
 
     Without a sample the form that is set is taken at its word.
     """
     numbered = list(sample)
     if form is not None:
         return _reader_of_form(numbered, name, form)
+    told, counts = _told_of(numbered, name)
+    others = [slug for slug in counts if slug != told.slug]
+    if others and max(counts[slug] for slug in others) >= MOST_OTHERS * min(len(numbered), SAMPLE):
+        seen = ", ".join(f"{count:,} {slug}" for slug, count in counts.most_common())
+        raise InputError(
+            f"{name}: rows of several forms: {seen} (of the first "
+            f"{min(len(numbered), SAMPLE):,}). Put each form in a file of its own, or set "
+            "data.form (pairpress check: --read-as) to the one that is meant; rows of others are "
+            "then set aside."
+        )
+    return told
+
+
+def _told_of(numbered: list[tuple[int, Any]], name: str) -> tuple[Reader, Counter[FormName]]:
+    """The form of most rows of the sample, and how many rows have each."""
     rows = [(number, row) for number, row in numbered if not isinstance(row, Broken)]
     if not rows:
         told = "".join(f":{number}: {row.reason}" for number, row in numbered[:1])
-        raise InputError(f"{name}{told or ': empty, no rows'}. Each row must be {KNOWN}.")
-    for number, row in rows:
-        shapes = _shapes_of(row, None)
+        way_out = "Save the file as UTF-8" if "not UTF-8" in told else f"Each row must be {KNOWN}"
+        raise InputError(f"{name}{told or ': empty, no rows'}. {way_out}.")
+    seen = [(number, row, shapes_of(row, None)) for number, row in rows[:SAMPLE]]
+    votes = Counter(tuple(shape.slug for shape in shapes) for _, _, shapes in seen if shapes)
+    if not votes:  # of a large file with nothing but damage before
+        seen = [(number, row, shapes_of(row, None)) for number, row in rows[SAMPLE:]]
+        votes = Counter(tuple(shape.slug for shape in shapes) for _, _, shapes in seen if shapes)
+    if votes:
+        most, _ = votes.most_common(1)[0]
+        number, row, shapes = next(
+            one for one in seen if tuple(shape.slug for shape in one[2]) == most
+        )
         if len(shapes) > 1:
-            seen = " and ".join(f"{shape.slug} ({_told(shape)})" for shape in shapes)
+            forms = " and ".join(f"{shape.slug} ({columns_told(shape)})" for shape in shapes)
             raise InputError(
-                f"{name}:{number}: may be {seen}; found {columns_of(row)}. "
+                f"{name}:{number}: may be {forms}; found {columns_of(row)}. "
                 f"Set data.form (pairpress check: --read-as) to the one that is meant, or remove "
                 "the columns of the other."
             )
-        if shapes:
-            return Reader(shapes[0])
-    if any(_is_faulty_pair(row) for _, row in rows):
-        return Reader(TRANSCRIPTS)
+        counts: Counter[FormName] = Counter()
+        for slugs, count in votes.items():
+            counts[most[0] if most[0] in slugs else slugs[0]] += count
+        counts["prompt-only"] = sum(not own and is_prompt_alone(row) for _, row, own in seen)
+        return Reader(shapes[0]), +counts  # without what no row is
+    if any(is_faulty_pair(row) for _, row in rows):
+        return Reader(TRANSCRIPTS), Counter()
+    if any(is_prompt_alone(row) for _, row in rows):
+        return Reader(PROMPT_ONLY), Counter()
     number, first = rows[0]
-    raise InputError(f"{name}:{number}: {_no_form(first)}. Each row must be {KNOWN}.")
+    raise InputError(f"{name}:{number}: {why_no_form(first)}. Each row must be {KNOWN}.")
 
 
 def _reader_of_form(sample: list[tuple[int, Any]], name: str, form: FormName) -> Reader:
     ways = [shape for shape in ALL if shape.slug == form]
-    shapes = [one for _, row in sample for one in _shapes_of(row, form)]
+    shapes = [one for _, row in sample for one in shapes_of(row, form)]
     if sample and not shapes:
         number, first = sample[0]
-        seen = f"found {columns_of(first)}" if isinstance(first, dict) else _no_form(first)
+        seen = f"found {columns_of(first)}" if isinstance(first, dict) else why_no_form(first)
+        needed = " or ".join(map(columns_told, ways))
         raise InputError(
-            f"{name}:{number}: data.form is {form}, which needs {' or '.join(map(_told, ways))}; "
-            f"{seen}. Leave data.form out to have the form told from the rows."
+            f"{name}:{number}: data.form is {form}, which needs {needed}; {seen}. "
+            "Leave data.form out to have the form told from the rows."
         )
     return Reader(shapes[0] if shapes else ways[0], form)
 
 
 def checked(rows: Iterable[tuple[int, Any]], name: str, form: FormName | None = None) -> Loaded:
-    """Hold every row to the form of the first row that has one. Raises InputError without any."""
+    """Hold every row to the form of most. Raises InputError where none has one.
+
+    Rows of another form are no reason to refuse the file: each is a fault of its own.
+    """
     numbered = list(rows)
-    read = reader(numbered, name, form)
+    read = reader(numbered, name, form) if form else _told_of(numbered, name)[0]
+    if read.shape is PROMPT_ONLY:
+        raise InputError(
+            f"{name}: prompts without answers, there is nothing to check. Give pairs or "
+            "conversations; a run makes pairs from prompts alone (`curation`, `on_policy`)."
+        )
     split = _holds_splits(numbered)
     loaded = Loaded(read.form, read.read_as, [], [])
     for number, value in numbered:
@@ -171,65 +214,6 @@ def _holds_splits(rows: list[tuple[int, Any]]) -> bool:
     return bool(names)
 
 
-def require_columns(columns: list[str], name: str) -> list[str]:
-    """Those columns of a table that its form needs. Raises InputError if it has no known form."""
-    row = dict.fromkeys(columns)
-    if not any(shape.columns and shape.has_columns(row) for shape in SHAPES):
-        raise InputError(f"{name}: {_no_form(row)}. Each row must be {KNOWN}.")
-    needed = {one for shape in SHAPES for names in shape.known for one in names}
-    return [column for column in columns if column in needed or column in EXTRAS]
-
-
-def _shapes_of(row: Any, only: FormName | None) -> list[Shape]:
-    """The forms that one row may have, one of each slug; none where it is too damaged to tell."""
-    if isinstance(row, list):
-        return [MESSAGE_LISTS] if _may_be(MESSAGE_LISTS, only) and MESSAGE_LISTS.fits(row) else []
-    if not isinstance(row, dict):
-        return []
-    known = _with_columns(tuple(row), only)
-    fitting = [shape for shape in known if shape.fits(row)] or [*known[: only is not None]]
-    if len(fitting) < 2:
-        return fitting
-    names = {shape: {*shape.names(row)} for shape in fitting}
-    most = [one for one in fitting if not any(names[one] < names[other] for other in fitting)]
-    rank = next((rank for rank in RANKS if any(one in rank for one in most)), ALL)
-    first = {shape.slug: shape for shape in reversed(most) if shape in rank}
-    full = [one for one in first.values() if all(row[name] is not None for name in names[one])]
-    return full if len(full) == 1 else [*reversed(first.values())]
-
-
-@lru_cache
-def _with_columns(columns: Names, only: FormName | None) -> tuple[Shape, ...]:
-    """The forms of a row with these columns, but for what the values tell."""
-    if ("chosen" in columns) != ("rejected" in columns):
-        return ()
-    row = dict.fromkeys(columns)
-    return tuple(one for one in ALL if one.columns and _may_be(one, only) and one.has_columns(row))
-
-
-def _may_be(shape: Shape, only: FormName | None) -> bool:
-    return shape.slug == only if only else shape is not SAME_BEGINNING
-
-
-def _is_faulty_pair(row: Any) -> bool:
-    """`chosen` and `rejected` are there, but not as text: damaged, rather than of no form."""
-    if not isinstance(row, dict) or "chosen" not in row or "rejected" not in row:
-        return False
-    return not isinstance(row["chosen"], str) or not isinstance(row["rejected"], str)
-
-
-def _no_form(row: Any) -> str:
-    if not isinstance(row, dict):
-        return f"the row {is_not('an object', row)}"
-    for column, other in (("chosen", "rejected"), ("rejected", "chosen")):
-        if column in row and other not in row:
-            return f"no column `{other}` beside `{column}`; found {columns_of(row)}"
-    hint = ""
-    if isinstance(row.get("chosen"), str):
-        hint = " (if both begin with the prompt, set data.form, or --read-as, to implicit-prompt)"
-    return f"of no known form; found {columns_of(row)}{hint}"
-
-
 def _read(reader: Reader, row: Any, found: Faults) -> tuple[Form, Row]:
     """The row in the form that it has; what is wrong with it is added to `found`."""
     shape = reader.shape
@@ -239,7 +223,7 @@ def _read(reader: Reader, row: Any, found: Faults) -> tuple[Form, Row]:
         name = "a list" if is_list else "an object"
         add_fault(found, "", "P1", f"the row {is_not(name, row)}", row)
         return shape.form, NOTHING
-    shapes = _shapes_of(row, reader.only)
+    shapes = shapes_of(row, reader.only) or shapes_of(row, None)
     other = None if not shapes else shape if shape in shapes else shapes[0]
     if other is not None and other.slug == shape.slug:
         shape = other  # another way to write the same form
@@ -249,9 +233,10 @@ def _read(reader: Reader, row: Any, found: Faults) -> tuple[Form, Row]:
             check = "N1" if column in SCORE_COLUMNS else "P1"
             add_fault(found, column, check, f"`{column}` stands twice", row[column])
     missing = [column for column in names if column not in row]
-    for column in missing:
+    is_other = other is not None and other is not shape
+    for column in () if is_other else missing:
         add_fault(found, column, "P1", f"no column `{column}`; found {columns_of(row)}", row)
-    if not missing and other is not None and other is not shape:
+    if other is not None and is_other:
         reason = f"the row is of the form {other.read_as}, the file of {shape.read_as}"
         add_fault(found, "", "P1", reason, row)
     elif not missing and other is None and shape in TALKS:
@@ -263,14 +248,3 @@ def _read(reader: Reader, row: Any, found: Faults) -> tuple[Form, Row]:
     read = shape.read(row | dict.fromkeys(missing) if missing else row, names, in_row)
     found += [fault for fault in in_row if fault["column"] not in missing]
     return shape.form, read
-
-
-def _told(shape: Shape) -> str:
-    """Its columns by the first of their names."""
-    return ", ".join(names[0] for names in shape.known) or "a list of {role, content}"
-
-
-_FIRST = {shape.slug: shape for shape in reversed(SHAPES)}
-KNOWN = "of a form that docs/forms.md lists, such as " + "; ".join(
-    f"{shape.read_as} ({_told(shape)})" for shape in reversed(_FIRST.values())
-)

@@ -92,13 +92,15 @@ def _answers(
         for number in range(asked.samples)
     }
     with journal_at(journal) as kept, progress(title, len(jobs), "answer") as advance:
-        found = {job.key: kept.known[job.key] for job in jobs.values() if job.key in kept.known}
+        known = {job.key: kept.find(job.key, job.most) for job in jobs.values()}
+        found = {key: answer for key, answer in known.items() if answer is not None}
         advance(len(found))
         waiting = [job for job in jobs.values() if job.key not in found]
         for job, error in _decoded(model, waiting, batch_size, asked.choose):
             said = job.said[:-1] if job.finished else job.said
             text = tokenizer.decode(said, skip_special_tokens=True).strip()
-            found[job.key] = Answer(text, job.finished and error is None, error)
+            whole = job.finished and error is None
+            found[job.key] = Answer(text, whole, error, tokens=len(job.said))
             kept.write(job.key, found[job.key])
             advance(1)
     return [[found[jobs[ids, n].key] for n in range(asked.samples)] for ids in rendered]
@@ -107,7 +109,7 @@ def _answers(
 def _job(model: Any, tokenizer: Any, ids: tuple[int, ...], number: int, asked: _Asked) -> Job:
     room = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     return Job(
-        key=_digest([asked.settings, asked.most, number, ids]),
+        key=_digest([asked.settings, number, ids]),
         chance=_digest([asked.seed, number, ids]),
         ids=ids,
         most=asked.most if room is None else min(asked.most, room - len(ids)),
@@ -138,7 +140,9 @@ def _decoded(
 
     for job in jobs:
         if job.most <= 0:
-            yield job, f"the prompt has {len(job.ids)} tokens, more than the model reads"
+            room = len(job.ids) + job.most
+            told = "all" if job.most == 0 else "more than the"
+            yield job, f"the prompt has {len(job.ids)} tokens, {told} {room} that the model reads"
     fits = [job for job in jobs if job.most > 0]
     waiting = deque(sorted(fits, key=lambda job: (-len(job.ids), job.ids)))
     size, batch = batch_size, Batch(model, choose)

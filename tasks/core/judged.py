@@ -20,8 +20,8 @@ from tasks.core.fields import (
     number_of,
     read_messages,
     read_text,
-    without_prompt,
 )
+from tasks.core.repeated import without_prompt
 from tasks.core.shapes import Names, Shape, read_asked, read_prompt
 
 QUESTIONS = "prompt|instruction|question|query|context|history"
@@ -30,6 +30,7 @@ SCORES = "scores|ratings|rewards|rating"
 TEXTS = ("response", "answer", "completion", "generation", "text", "content")  # of one answer
 POINTS = ("overall_score", "score", "rating", "reward", "rank")
 NO_SCORE = (None, "", "N/A")
+PAIR_SIDES = ("prompt", "chosen", "rejected")
 NO_SCORES = {"score_chosen": None, "score_rejected": None}
 
 WINNER = re.compile(r"(?:(?:model|response|answer|assistant|output|completion)[ _-]?)?([ab12])")
@@ -111,6 +112,8 @@ def _best_and_worst(row: Row, names: Names, scored: list[tuple[float, Any]], fou
         places["rejected"] = 1
     for side, place in places.items():
         read[side] = _answer(scored[place][1], f"an answer of `{column}`", column, found)
+    if not found:
+        read |= _cut(read)
     return read | {"score_chosen": best, "score_rejected": worst}
 
 
@@ -165,8 +168,14 @@ def _decided(prompt: list[Message], sides: list[Any], row: Row, column: str, fou
             found, column, "P1", f"`{column}` {is_not('a vote', row[column])}", row[column], ""
         )
     chosen, rejected = reversed(sides) if better and better > 0 else sides
-    read = {"prompt": prompt, "chosen": chosen, "rejected": rejected} | NO_SCORES
+    read = {"prompt": prompt, "chosen": chosen, "rejected": rejected}
+    read = (read if found else _cut(read)) | NO_SCORES
     return read | {"tie": f"`{column}` is for neither answer"} if better == 0 else read
+
+
+def _cut(pair: Row) -> Row:
+    """The pair without the prompt that its answers repeat."""
+    return dict(zip(PAIR_SIDES, without_prompt(*(pair[side] for side in PAIR_SIDES)), strict=True))
 
 
 def _vote(row: Row, column: str) -> float | None:

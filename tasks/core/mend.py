@@ -7,7 +7,6 @@ White space around answers goes; empty, equal, contradictory and repeated pairs 
 prompt stands in the test file. No word is changed; whatever else is wrong with a row stays.
 """
 
-import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,24 +18,21 @@ import polars as pl
 from expectations.measures.answers import Answers
 from expectations.measures.chunk import SIDES
 from expectations.measures.copies import print_of
-from expectations.measures.measure import several
 from expectations.measures.pairs import Pairs
 from expectations.measures.splits import question_key
 from tasks.core.as_pairs import as_pairs
+from tasks.core.aside_text import is_set_aside, unfold
 from tasks.core.errors import InputError
 from tasks.core.fields import Twice
 from tasks.core.forms import checked
 from tasks.core.frame import pairs_frame
 from tasks.core.load import load_file, raw_rows
-from tasks.core.sources import FILE_ENDINGS, kind_of, packed, require_file
-from tasks.core.written import rewritten
+from tasks.core.sources import FILE_ENDINGS, is_known, kind_of, packed, require_file
+from tasks.core.written import put_in_place, rewritten, row_numbers
 
 # What differs from row to row in one and the same reason.
 DETAILS = r"(?s) \(turns \d+ and \d+\)| at character [\d,]+|(: |; found ).*"
 LAST_TURN = re.compile(r"^(.*\n\nAssistant:)(.*)$", re.DOTALL)  # of an HH-RLHF transcript
-
-
-SHOWN = 8  # row numbers in a sentence
 
 
 @dataclass(frozen=True)
@@ -53,6 +49,7 @@ def mend(source: str, out: Path, against: str | None) -> Mended:
     for name in (source, against) if against else (source,):
         _require_place(_require_local(name), out)
     path = require_file(source)
+    _require_kind(path, out)
     values = raw_rows(source)
     stripped = [number for number, value in values if _strip(value)]
     loaded = checked(values, str(path))
@@ -64,8 +61,8 @@ def mend(source: str, out: Path, against: str | None) -> Mended:
     dropped = _dropped(pairs, _keys(against))
     gone = {row for rows in dropped.values() for row in rows}
     if len(gone) == len(values):
-        why = "; ".join(f"{reason}: {_rows(rows)}" for reason, rows in dropped.items() if rows)
-        raise InputError(f"{path}: nothing is left, nothing written. Dropped, {why}.")
+        why = [f"{reason}: {row_numbers(rows)}" for reason, rows in dropped.items() if rows]
+        raise InputError(f"{path}: nothing is left, nothing written. Dropped, {'; '.join(why)}.")
     reason = pl.col("why").str.replace_all(DETAILS, "")
     faults = pairs.faults.filter(~pl.col("row").is_in(gone)).select("row", why=reason).unique()
     left = faults.sort("row", "why").group_by("why", maintain_order=True).agg("row")
@@ -74,19 +71,21 @@ def mend(source: str, out: Path, against: str | None) -> Mended:
     return Mended(len(values), len(kept), stripped, dropped, dict(left.iter_rows()))
 
 
+def mend_in_words(source: str, out: Path, against: str | None) -> list[str]:
+    """What `pairpress mend` says, once it is done. A file of rows set aside becomes text."""
+    path = _require_local(source)
+    if is_set_aside(path):
+        _require_place(path, out)
+        return unfold(path, out, against)
+    return sentences(mend(source, out, against))
+
+
 def sentences(mended: Mended) -> list[str]:
     """What each remedy did, with the first rows."""
-    lines = [f"stripped outer white space of answers: {_rows(mended.stripped)}"]
-    lines += [f"dropped, {reason}: {_rows(rows)}" for reason, rows in mended.dropped.items()]
-    lines += [f"left as it is, {why}: {_rows(rows)}" for why, rows in mended.left.items()]
+    lines = [f"stripped outer white space of answers: {row_numbers(mended.stripped)}"]
+    lines += [f"dropped, {reason}: {row_numbers(rows)}" for reason, rows in mended.dropped.items()]
+    lines += [f"left as it is, {why}: {row_numbers(rows)}" for why, rows in mended.left.items()]
     return [*lines, f"{mended.kept:,} of {mended.read:,} rows written"]
-
-
-def _rows(rows: list[int]) -> str:
-    if not rows:
-        return "0 rows"
-    first = ", ".join(str(row) for row in rows[:SHOWN]) + (", ..." if len(rows) > SHOWN else "")
-    return f"{several(len(rows), 'row')} ({first})"
 
 
 def _require_local(name: str) -> Path:
@@ -107,14 +106,17 @@ def _require_place(path: Path, out: Path) -> None:
         ) from error
     if folder:
         raise InputError(f"--out {out}: is a folder. Name a file in it.")
-    if not out.name.endswith(FILE_ENDINGS):
+    if not is_known(out.name):
         raise InputError(f"--out {out}: of no known kind; known: {', '.join(FILE_ENDINGS)}.")
-    if (out.suffix == ".parquet") != (path.suffix == ".parquet"):
+    if not in_folder:
+        raise InputError(f"--out {out}: no such folder {out.parent}. Make it first.")
+
+
+def _require_kind(path: Path, out: Path) -> None:
+    if (kind_of(out) == "parquet") != (kind_of(path) == "parquet"):
         raise InputError(f"--out {out}: a parquet file stays one, and JSON stays JSON.")
     if "csv" in (kind_of(out), kind_of(path)):
         raise InputError(f"--out {out}: CSV is read, not written. Name JSON or parquet.")
-    if not in_folder:
-        raise InputError(f"--out {out}: no such folder {out.parent}. Make it first.")
 
 
 def _strip(row: Any) -> bool:
@@ -204,21 +206,12 @@ def _dropped(pairs: Pairs, test: pl.Series) -> dict[str, list[int]]:
 def _write(
     out: Path, source: Path, kept: Mapping[int, Any], changed: set[int], *, alone: bool
 ) -> None:
-    """Beside its place first, then by one rename."""
-    part = out.with_name(f"{out.name}.part")
-    try:
-        if out.suffix == ".parquet":
+    def write(part: Path) -> None:
+        if kind_of(out) == "parquet":
             schema = pl.read_parquet_schema(source)
             pl.DataFrame(list(kept.values()), schema=schema).write_parquet(part)
         else:
             data = rewritten(source, out, kept, changed, alone=alone)
             part.write_bytes(packed(out, data))
-        part.replace(out)
-    except OSError as error:
-        reason = str(error).partition(" (")[0]  # of polars, with the name of `part` behind it
-        raise InputError(
-            f"--out {out}: cannot be written ({error.strerror or reason}). Name another place."
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):  # it has its place, or never came to be
-            part.unlink()
+
+    put_in_place(out, write)

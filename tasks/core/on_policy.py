@@ -5,7 +5,7 @@ out  the same with "chosen", "rejected", "score_chosen" and "score_rejected"; wh
      every completion: {"row", "split", "prompt", "completion", "sample", "score", "finished"}
 
 An answer that failed or was cut off is set aside by itself and left out of the choice; the prompt
-goes on with the others.
+goes on with the others. A row that ends without a pair has its own reason as the last of them.
 """
 
 from collections import Counter
@@ -62,7 +62,7 @@ def on_policy_pairs(
                 | {"chosen": said(best.answer.text), "rejected": said(worst.answer.text)}
                 | {"score_chosen": best.score, "score_rejected": worst.score}
             )
-    aside.sort(key=lambda one: int(one["row"]))
+    aside.sort(key=lambda one: int(one["row"]))  # stable: what is said of the row itself is last
     return pairs, aside, [_published(one) for one in every]
 
 
@@ -88,9 +88,10 @@ def choose(
     """(best, worst, None), or with (code, reason) where the two make no pair."""
     whole = [one for one in answers if one.score is not None]
     if len(whole) < 2:
-        [(code, _)] = Counter(one.why[0] for one in answers if one.why).most_common(1)
-        reason = f"{len(whole)} of {len(answers)} answers left, a pair needs two"
-        return answers[0], answers[0], (code, reason)
+        lost = Counter(one.why[0] for one in answers if one.why).most_common()
+        told = ", ".join(f"{count} x {code}" for code, count in lost)
+        reason = f"{len(whole)} of {len(answers)} answers left, a pair needs two ({told})"
+        return answers[0], answers[0], ("too-few", reason)
     ranked = sorted(whole, key=lambda one: -(one.score or 0.0))  # of equal ones the first asked
     best, worst = ranked[0], next(one for one in ranked if one.score == ranked[-1].score)
     margin = (best.score or 0.0) - (worst.score or 0.0)

@@ -1,13 +1,16 @@
 """One row of any form -> preference rows, or the prompts that pairs will be made from. Pure.
 
 in   a row as tasks.core.forms reads it, with its number; How
-out  {"row", "prompt": [message], "chosen": [message], "rejected": [message]}   https://huggingface.co/docs/trl/dataset_formats
+out  {"row", "prompt": [message], "chosen": [message], "rejected": [message], "score_chosen",
+     "score_rejected"}   https://huggingface.co/docs/trl/dataset_formats
+     a score is None where the source has none; one the wrong way round stays, for the checks
      {"row", "prompt": [message]} for conversations, which have no second answer yet
      rows of tasks.core.aside for what is set aside
 
 A source row is used or set aside, never both: a conversation with one damaged turn goes as a whole.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +28,10 @@ if TYPE_CHECKING:
 TURN = re.compile(r"\n\n(Human|Assistant):")
 # What checks T2 finds: a transcript that goes on within an answer, however the line begins.
 ROLE_MARKER = re.compile(r"\b(?:Human|Assistant):")
+# In answers that were no transcripts a marker inside a line is a mention, which T2 reports.
+LINE_MARKER = re.compile(r"^[ \t]*(?:Human|Assistant):", re.MULTILINE)
 HH_ROLES = {"Human": "user", "Assistant": "assistant"}
+SCORES = ("score_chosen", "score_rejected")
 REASONS_TOLD = 3
 AFTER_MARKER = 100  # characters
 FOLLOWS = {  # role -> what may come next
@@ -46,12 +52,16 @@ class How:
     system_prompt: str
     placeholders: Mapping[str, str]
     least_margin: float
+    prompts_only: bool = False  # of pairs: their answers are made anew, so what they are is all one
 
     @classmethod
-    def of(cls, data: "Data") -> "How":
-        return cls(
-            data.turns, data.system, data.system_prompt, data.placeholders, data.least_margin
-        )
+    def of(cls, data: "Data", prompts_only: bool = False) -> "How":
+        told = data.turns, data.system, data.system_prompt, data.placeholders, data.least_margin
+        return cls(*told, prompts_only)
+
+    def out(self, form: Form) -> Form:
+        """The form of the rows that come out."""
+        return "conversations" if self.prompts_only else form
 
 
 @dataclass(frozen=True)
@@ -67,10 +77,14 @@ def rewrite_row(form: Form, row: Row, how: How) -> tuple[list[Row], list[Row]]:
     """(rows out, set aside): one of the two is empty, and what is set aside is one row."""
     made: list[Row] | Unfit
     if form == "conversations":
-        made = _questions(row["conversations"], how)
+        made = _questions(row["conversations"], how, is_prompt=row.get("is_prompt", False))
     else:
         pair = _transcript_pair(row) if form == "hh" else row
-        made = pair if isinstance(pair, Unfit) else _pair(pair, how)
+        marker = ROLE_MARKER if form == "hh" else LINE_MARKER
+        if isinstance(pair, Unfit):
+            made = pair
+        else:
+            made = _prompt_alone(pair, how) if how.prompts_only else _pair(pair, how, marker)
     if isinstance(made, Unfit):
         return [], [set_aside(row["row"], made.code, made.reason, made.text)]
     return [{"row": row["row"]} | one for one in made], []
@@ -96,49 +110,61 @@ def transcript(text: str) -> tuple[str, list[Message]]:
     return before, [{"role": HH_ROLES[role], "content": said.strip()} for role, said in turns]
 
 
-def prompt_fault(prompt: list[Message]) -> tuple[str, str] | None:
-    """(code, reason) why a prompt cannot be answered, or None.
+def prompt_fault(prompt: list[Message]) -> Unfit | None:
+    """Why a prompt cannot be answered, with the turn that is to blame, or None.
 
     It is [system], user, assistant, user, ..., and after an assistant turn there may stand what
     tools said; the last word is the user's, or a tool's.
     """
     turns = prompt[1:] if prompt and prompt[0]["role"] == "system" else prompt
     if not any(turn["role"] == "user" for turn in turns):
-        return "no-prompt", "the prompt holds no user turn"
+        return Unfit("no-prompt", "the prompt holds no user turn", _last_of(prompt))
     if turns[-1]["role"] not in ("user", "tool"):
-        return "turn-order", "the prompt does not end with a user turn"
+        return Unfit("turn-order", "the prompt does not end with a user turn", _last_of(turns))
     return _turn_fault(turns)
 
 
-def _turn_fault(turns: list[Message]) -> tuple[str, str] | None:
+def _last_of(turns: list[Message]) -> str:
+    return turns[-1]["content"] if turns else ""
+
+
+def _turn_fault(turns: list[Message]) -> Unfit | None:
     before = ""
     for number, turn in enumerate(turns, start=1):
         role = turn["role"]
         if role not in FOLLOWS[before]:
-            return "turn-order", f"turn {number} of the prompt is {role}, not {FOLLOWS[before][0]}"
+            reason = f"turn {number} of the prompt is {role}, not {FOLLOWS[before][0]}"
+            return Unfit("turn-order", reason, turn["content"])
         if role != "tool" and not turn["content"].strip():
             code = "empty-answer" if role == "assistant" else "no-prompt"
-            return code, f"turn {number} of the prompt is empty"
+            before_it = turns[number - 2]["content"] if number > 1 else ""
+            return Unfit(code, f"turn {number} of the prompt is empty", before_it)
         before = role
     return None
 
 
-def _questions(turns: list[Message], how: How) -> list[Row] | Unfit:
-    """The last question of a conversation, or every one with what came before it."""
+def _questions(turns: list[Message], how: How, *, is_prompt: bool) -> list[Row] | Unfit:
+    """The last question of a conversation, or all before each answer; of a prompt the whole."""
     turns = [turn | {"content": turn["content"].strip()} for turn in turns]
     system = turns[:1] if turns and turns[0]["role"] == "system" else []
     asked = [number for number, turn in enumerate(turns) if turn["role"] == "user"]
     if not asked:
-        return Unfit("no-prompt", "no human turn", str(turns))
-    prompts = [[*system, turns[asked[-1]]]]
-    if how.turns == "every":
-        prompts = [turns[: number + 1] for number in asked]
+        return Unfit("no-prompt", "no human turn", _last_of(turns))
+    prompts = [turns] if is_prompt else [[*system, turns[asked[-1]]]]
+    if how.turns == "every" and not is_prompt:
+        prompts = [turns[:at] for at, turn in enumerate(turns) if turn["role"] == "assistant"]
+    others = turns[len(system) :]
+    if others[0]["role"] == "assistant":  # also where its last question alone could be asked
+        reason = "the conversation begins with an assistant turn"
+        return Unfit("turn-order", reason, others[0]["content"])
+    if not prompts:
+        return Unfit("turn-order", "no assistant turn (data.turns: every)", _last_of(turns))
     made: list[Row] = []
     for prompt in prompts:
         told = _filled(_with_system(prompt, how, "replace"), how)
         fault = prompt_fault(told)
         if fault:
-            return Unfit(*fault, str(turns))
+            return fault
         made.append({"prompt": told})
     return made
 
@@ -158,41 +184,51 @@ def _transcript_pair(row: Row) -> Row | Unfit:
     if chosen[:-1] != rejected[:-1]:
         reason = "the two prompts differ before the last assistant turn"
         return Unfit("prompts-differ", reason, row["chosen"])
-    for side, turns in sides.items():
-        said = turns[-1]["content"]
-        marker = ROLE_MARKER.search(said)
-        if marker:
-            reason = f'"{marker.group()}" in the {side} answer'
-            return Unfit("role-marker", reason, said[: marker.end() + AFTER_MARKER])
     ends = {"chosen": chosen[-1:], "rejected": rejected[-1:]}
     return row | ends | {"prompt": chosen[:-1]}
 
 
-def _pair(row: Row, how: How) -> list[Row] | Unfit:
+def _prompt_alone(row: Row, how: How) -> list[Row] | Unfit:
+    prompt = _filled(_with_system(row["prompt"], how, "keep"), how)
+    return prompt_fault(prompt) or [{"prompt": prompt}]
+
+
+def _pair(row: Row, how: How, role_marker: re.Pattern[str]) -> list[Row] | Unfit:
     """A pair that can teach: a conversation that ends with the user, two answers that differ."""
     sides = {side: _filled(row[side], how) for side in ("chosen", "rejected")}
     prompt = _filled(_with_system(row["prompt"], how, "keep"), how)
     for side, turns in sides.items():
         if turns and turns[0]["role"] != "assistant" and turns[-1]["role"] == "assistant":
             reason = f"{side} begins with other turns than the prompt"
-            return Unfit("prompts-differ", reason, str(turns))
+            return Unfit("prompts-differ", reason, turns[0]["content"])
+    for side, turns in sides.items():
+        marker = role_marker.search(_last_of(turns))
+        if marker:
+            reason = f'"{marker.group().strip()}" in the {side} answer'
+            return Unfit("role-marker", reason, marker.string[: marker.end() + AFTER_MARKER])
     fault = prompt_fault(prompt)
     if fault:
-        return Unfit(*fault, str(prompt))
+        return fault
     for side, turns in sides.items():
         if not turns:
-            return Unfit("empty-answer", f"no turn in {side}", str(prompt))
+            return Unfit("empty-answer", f"no turn in {side}", _last_of(prompt))
         if [turn["role"] for turn in turns] != ["assistant"]:
-            return Unfit("turn-order", f"{side} is not one assistant turn", str(turns))
+            return Unfit("turn-order", f"{side} is not one assistant turn", _last_of(turns))
         if not turns[0]["content"].strip():
-            return Unfit("empty-answer", f"empty {side} answer", str(prompt))
+            return Unfit("empty-answer", f"empty {side} answer", _last_of(prompt))
     chosen, rejected = (turns[0]["content"] for turns in sides.values())
     if chosen.strip() == rejected.strip():
         return Unfit("same-answers", "chosen and rejected are the same", chosen)
+    scores = {name: row.get(name) for name in SCORES}
+    if any(score is not None for score in scores.values()):
+        for name, score in scores.items():
+            if score is None or not math.isfinite(score):
+                reason = f"`{name}` is {'missing' if score is None else score}, not a number"
+                return Unfit("damaged", reason, chosen)
     tie = _tie(row, how)
     if tie:
         return Unfit("tie", tie, chosen)
-    return [{"prompt": prompt, **sides}]
+    return [{"prompt": prompt, **sides, **scores}]
 
 
 def _tie(row: Row, how: How) -> str | None:
@@ -202,7 +238,7 @@ def _tie(row: Row, how: How) -> str | None:
     chosen, rejected = row.get("score_chosen"), row.get("score_rejected")
     if chosen is None or rejected is None:
         return None
-    if abs(chosen - rejected) <= how.least_margin:  # of what is no number the checks tell
+    if abs(chosen - rejected) <= how.least_margin:
         return f"scores {chosen:g} and {rejected:g}, {how.least_margin:g} apart at most"
     return None
 

@@ -108,7 +108,10 @@ def _write_splits(source: Path, folder: Path, columns: Sequence[str]) -> dict[st
 
     folder.mkdir(parents=True)
     there = pq.read_schema(source).names
-    chosen = [name for name in columns if name in there]
+    empty = pl.scan_parquet(source).select(pl.col("^score_.*$").is_null().all()).collect()
+    chosen = [
+        name for name in columns if name in there and not (name in empty and empty[name].all())
+    ]
     counts = {}
     for split in SPLITS:
         rows = pq.read_table(source, columns=chosen, filters=[("split", "==", split)])
@@ -116,11 +119,6 @@ def _write_splits(source: Path, folder: Path, columns: Sequence[str]) -> dict[st
             pq.write_table(rows, folder / f"{split}.parquet")
             counts[split] = rows.num_rows
     return counts
-
-
-def _splits_of(source: Path) -> list[str]:
-    there = set(pl.read_parquet(source, columns=["split"])["split"])
-    return [split for split in SPLITS if split in there]
 
 
 def write_report(folder: Path, checks: Folder) -> None:
@@ -217,7 +215,8 @@ def manifest(known: Known, targets: list[Repository], version: str) -> dict[str,
         "inputs": {
             "base": known.base.model_dump(),
             "data": {key: known.raw.facts[key] for key in ("source", "source_digest")},
-        },
+        }
+        | ({"judge": known.pairs.facts["judge"]} if "judge" in known.pairs.facts else {}),
         "stages": {
             stage.stage: stage.digest
             for stage in (known.account, known.pairs, known.adapter, known.merged)
@@ -238,7 +237,7 @@ def _card_facts(
     upstream = ModelCard.load(readme).data.to_dict() if readme.exists() else {}
     source = known.raw.facts
     sampled = known.pairs.path / "completions.parquet"
-    completions = _splits_of(sampled) if sampled.exists() else []
+    there = pl.read_parquet(sampled)["split"].unique() if sampled.exists() else ()
     total = sum(counts.values())
     sizes = ((1000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
     digest_kind = "commit" if len(source["source_digest"]) == 40 else "sha256"
@@ -265,8 +264,13 @@ def _card_facts(
         ],
         "checks_counted": telling.counts(findings, crashed),
         "names": _names(known.settings["curation"]),
+        "corrected": "edits" in pl.read_parquet_schema(known.pairs.path / "rows.parquet"),
+        "judge": known.pairs.facts.get("judge"),
+        "by_server": any(
+            (known.settings[section] or {}).get("endpoint") for section in ("curation", "on_policy")
+        ),
         "on_policy": known.settings["on_policy"],
-        "completions": completions,
+        "completions": [split for split in SPLITS if split in there],
         "injected": known.injected,
         "system_prompt": known.settings["data"]["system_prompt"],
         "settings": yaml.safe_dump(known.settings, sort_keys=False, allow_unicode=True).strip(),

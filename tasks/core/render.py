@@ -273,9 +273,9 @@ def _sort_out(
         if one.wrong:
             wrong.append((row["row"], one.wrong))
         elif one.unfit:
-            aside.append(set_aside(row["row"], "template", one.unfit, text))
+            aside.append(set_aside(row["row"], one.code, one.unfit, text))
         elif one.tokens is None or one.tokens > max_length:
-            reason = f"over the limit of {max_length} tokens"
+            reason = f"{one.tokens} tokens, over the limit of {max_length}"
             aside.append(set_aside(row["row"], "too-long", reason, text))
         else:
             good.append(True)

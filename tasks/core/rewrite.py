@@ -1,7 +1,8 @@
 """All source files -> the rows that train and those set aside, in one pass of flat memory.
 
 in   files that tasks.core.blocks reads, a Reader of their form, How (tasks.core.reformat)
-out  rows.parquet        {"row", "prompt": [message], "chosen": [message], "rejected": [message]},
+out  rows.parquet        {"row", "prompt": [message], "chosen": [message], "rejected": [message],
+                         "score_chosen", "score_rejected"}, scores null where a row has none;
                          of conversations {"row", "prompt"}
      set_aside.parquet   {"row", "source": "name:line", "code", "reason", "text"}
 
@@ -27,7 +28,14 @@ from tasks.core.fields import Form, Row
 from tasks.core.forms import Reader
 from tasks.core.placeholders import placeholders_left
 from tasks.core.progress import progress
-from tasks.core.reformat import How, aside_of_faults, message_of_system, rewrite_row, set_aside
+from tasks.core.reformat import (
+    SCORES,
+    How,
+    aside_of_faults,
+    message_of_system,
+    rewrite_row,
+    set_aside,
+)
 from tasks.core.transcripts import numbers_of, plain_pairs
 
 T = TypeVar("T")
@@ -72,11 +80,11 @@ def rewrite(
     read = kept = rows = 0
     reasons: Counter[str] = Counter()
     placeholders: Counter[str] = Counter()
-    blocks = _ahead(_read(files, reader.slug == "hh-rlhf"))
+    blocks = _ahead(_read(files, reader.slug == "hh-rlhf" and not how.prompts_only))
     with (
         _memory_given_back(),
         progress("rewrite", sum(path.stat().st_size for _, path in files), "B") as advance,
-        pq.ParquetWriter(folder / "rows.parquet", _rows_schema(reader.form)) as rows_file,
+        pq.ParquetWriter(folder / "rows.parquet", _rows_schema(how.out(reader.form))) as rows_file,
         pq.ParquetWriter(folder / "set_aside.parquet", _aside_schema()) as aside_file,
     ):
         for made in _ahead(_rewritten(blocks, reader, how, max_rows)):
@@ -169,7 +177,7 @@ def _rewrite_block(source: Read, reader: Reader, how: How, most: int | None) -> 
     plain_rows = sum(map(len, tables))
     made.read, made.kept = made.read + plain_rows, made.kept + plain_rows
     made.placeholders = placeholders_left(rows)
-    tables.append(_table(rows, _rows_schema(reader.form)))
+    tables.append(_table(rows, _rows_schema(how.out(reader.form))))
     made.table = pa.concat_tables(tables)
     if rows and plain_rows:
         made.table = made.table.combine_chunks().sort_by("row")
@@ -201,9 +209,10 @@ def _plain(part: Part, before: int, how: How) -> tuple[Table, list[tuple[int, An
     numbers = block.first + np.arange(len(table))
     prompt = _with_system(plain.prompt, how) if how.system == "replace" else plain.prompt
     arrays = [numbers_of(before + numbers[plain.rows]), prompt, plain.chosen, plain.rejected]
+    arrays += [pa.nulls(len(plain.chosen), pa.float64()) for _ in SCORES]  # none is a plain column
     others = np.flatnonzero(~plain.rows)
     if block.lines is None:
-        alone = Block(0, 0, table=table.take(numbers_of(others)))
+        alone = Block(0, 0, table=table.take(numbers_of(others)), folded=block.folded)
     else:
         lines = [block.lines[part.starts[at] : part.starts[at + 1]] for at in others]
         alone = Block(0, 0, lines=b"".join(lines))
@@ -228,8 +237,11 @@ def _rows_schema(form: Form) -> Any:
     import pyarrow as pa
 
     messages = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
-    sides = ("prompt",) if form == "conversations" else ("prompt", *SIDES)
-    return pa.schema([("row", pa.int64()), *((side, messages) for side in sides)])
+    columns = [("row", pa.int64()), ("prompt", messages)]
+    if form != "conversations":
+        columns += [(side, messages) for side in SIDES]
+        columns += [(score, pa.float64()) for score in SCORES]
+    return pa.schema(columns)
 
 
 def _aside_schema() -> Any:

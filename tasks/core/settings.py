@@ -23,6 +23,7 @@ FormName = Literal[
     "message-list",
     "alpaca",
     "query-response",
+    "prompt-only",
     "hh-rlhf",
     "preference",
     "implicit-prompt",
@@ -71,8 +72,8 @@ class Data(Section):
     form: FormName | None = Field(None, description="Empty: told from the columns and first rows")
     turns: Literal["last", "every"] = Field(
         "last",
-        description="Of a conversation with several questions: the last one, or every one a row "
-        "of its own with what came before it",
+        description="Of a conversation: the last question, or every assistant turn a row of its "
+        "own with what came before it",
     )
     system: Literal["keep", "replace", "drop"] | None = Field(
         None,
@@ -156,6 +157,14 @@ class Correction(Section):
                         f"renames: {old!r} becomes {names[old].new!r} and {one.new!r}; "
                         "leave it out of one of them"
                     )
+        olds = {old.casefold() for old in names}
+        for one in self.renames:
+            if one.new.casefold() in olds:
+                raise ValueError(
+                    f"renames: {one.new!r} takes the place of {one.old[0]!r} and is an old name "
+                    "itself, at most in another case: no pair could show which is meant. Choose "
+                    "another new name"
+                )
         return self
 
 

@@ -25,9 +25,9 @@ from tasks.core.fields import (
     read_scores,
     read_text,
     short,
-    without_prompt,
 )
 from tasks.core.reformat import transcript
+from tasks.core.repeated import without_prompt
 from tasks.core.settings import FormName
 
 Names = tuple[str, ...]
@@ -76,6 +76,14 @@ def _question_and_answer(row: Row, names: Names, found: Faults) -> Row:
 def _transcripts(row: Row, names: Names, found: Faults) -> Row:
     texts: Row = {side: read_text(row[side], f"`{side}`", side, found) for side in names}
     return texts | read_scores(row, found)
+
+
+def _prompt_only(row: Row, names: Names, found: Faults) -> Row:
+    if names[0] == "instruction":
+        turns = read_asked(row, names[0], found)
+    else:
+        turns = _after_system(row, read_prompt(row, names[0], found), found)
+    return {"conversations": turns, "is_prompt": True}
 
 
 def _prompted(row: Row, names: Names, found: Faults) -> Row:
@@ -189,6 +197,10 @@ def _are_answers(row: Row) -> bool:
     return not repeats and not _are_transcripts(row)
 
 
+def _has_no_answer(row: Row) -> bool:
+    return ANSWERED.isdisjoint(row)
+
+
 def _is_talk(row: Any) -> bool:
     if not isinstance(row, list) or not row:
         return False
@@ -199,6 +211,21 @@ TWO = ("chosen", "rejected")
 TRANSCRIPTS = Shape("hh-rlhf", "HH-RLHF transcripts", "hh", TWO, _transcripts, _are_transcripts)
 SAME_BEGINNING = Shape(  # told by nothing: any two texts may begin alike
     "implicit-prompt", "texts that begin alike", "pairs", TWO, _same_beginning, _are_texts
+)
+# Columns in which published sets answer: prompts beside one are not prompts alone.
+ANSWERED = frozenset(
+    (
+        *("answer", "answers", "chosen", "completion", "completions", "generation", "generations"),
+        *("label", "output", "outputs", "rejected", "response", "responses", "solution", "target"),
+    )
+)
+PROMPT_ONLY = Shape(  # told only of files in which no other form is to be seen
+    "prompt-only",
+    "prompts alone",
+    "conversations",
+    ("prompt|question|instruction",),
+    _prompt_only,
+    _has_no_answer,
 )
 MESSAGE_LISTS = Shape(
     "message-list", "bare message lists", "conversations", (), _message_list, _is_talk

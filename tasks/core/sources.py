@@ -10,28 +10,38 @@ import re
 from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from tasks.core.errors import InputError
 
 Kind = Literal["jsonl", "json", "csv", "parquet"]
 
 PACKED = {".gz": "gzip", ".zst": "zstd"}
-FILE_ENDINGS = (
-    *(kind + packed for kind in (".jsonl", ".json", ".csv") for packed in ("", *PACKED)),
-    ".parquet",
-)
+TEXTS: dict[str, Kind] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "csv",
+}
+# In any case; with .gz or .zst behind them they are packed.
+FILE_ENDINGS = (*(kind + packed for kind in TEXTS for packed in ("", *PACKED)), ".parquet")
 WILD = re.compile(r"[*?\[]")
 
 
 def is_file(path: str) -> bool:
     """Whether `data.path` means local files rather than a Hub repository (owner/name)."""
     return (
-        path.endswith(FILE_ENDINGS)
+        is_known(path)
         or Path(path).exists()
         or path.startswith(("/", ".", "~"))
         or WILD.search(path) is not None
     )
+
+
+def is_known(name: str) -> bool:
+    """Whether a file so named is of a kind that is read."""
+    return name.lower().endswith(FILE_ENDINGS)
 
 
 def require_file(name: str) -> Path:
@@ -41,7 +51,7 @@ def require_file(name: str) -> Path:
         raise InputError(
             f"{path}: no such file. Name one that there is, or a Hub data set as owner/name."
         )
-    if not path.is_file() or not path.name.endswith(FILE_ENDINGS):
+    if not path.is_file() or not is_known(path.name):
         raise InputError(f"{path}: not a file that can be read; known: {', '.join(FILE_ENDINGS)}.")
     if not os.access(path, os.R_OK):
         raise InputError(f"{path}: cannot be read (permission denied). Change its rights.")
@@ -49,13 +59,13 @@ def require_file(name: str) -> Path:
 
 
 def files_of(name: str) -> list[Path]:
-    """A file, all files of known kinds below a folder, or what a glob finds; sorted by path.
+    """A file, or all files of known kinds below a folder, or that a glob finds; sorted by path.
 
     Hidden files and folders are none of them. Raises InputError where there is nothing to read.
     """
     path = Path(name).expanduser()
     if path.is_dir():
-        found = [file for file in _below(path, "**/*") if file.name.endswith(FILE_ENDINGS)]
+        found = _below(path, "**/*")
     elif not path.exists() and WILD.search(str(path)):
         at = next(n for n, part in enumerate(path.parts) if WILD.search(part))
         found = _below(Path(*path.parts[:at]), str(Path(*path.parts[at:])))
@@ -67,7 +77,8 @@ def files_of(name: str) -> list[Path]:
 
 
 def _below(folder: Path, pattern: str) -> list[Path]:
-    found = {path for path in folder.glob(pattern) if path.is_file()}
+    """Beside data stand files of other kinds, such as a licence."""
+    found = {path for path in folder.glob(pattern) if path.is_file() and is_known(path.name)}
     hidden = {path for path in found if _is_hidden(path.relative_to(folder))}
     return sorted(found - hidden)
 
@@ -78,8 +89,12 @@ def _is_hidden(path: Path) -> bool:
 
 def kind_of(path: Path) -> Kind:
     """By the name, without .gz or .zst."""
-    name = path.stem if path.suffix in PACKED else path.name
-    return next(kind for kind in get_args(Kind) if name.endswith(f".{kind}"))
+    bare = Path(path.stem if packing_of(path) else path.name)
+    return TEXTS.get(bare.suffix.lower(), "parquet")
+
+
+def packing_of(path: Path) -> str | None:
+    return PACKED.get(path.suffix.lower())
 
 
 def read_chunks(path: Path, size: int) -> Iterator[tuple[bytes, int]]:
@@ -101,9 +116,10 @@ def read_bytes(path: Path) -> bytes:
 
 def packed(path: Path, data: bytes) -> bytes:
     """As the name of the file says; the same data give the same bytes."""
-    if path.suffix == ".gz":
+    packing = packing_of(path)
+    if packing == "gzip":
         return gzip.compress(data, mtime=0)
-    if path.suffix == ".zst":
+    if packing == "zstd":
         import pyarrow as pa
 
         return bytes(pa.Codec("zstd").compress(data))
@@ -111,21 +127,22 @@ def packed(path: Path, data: bytes) -> bytes:
 
 
 def _unpacked(path: Path, file: Any) -> Any:
-    if path.suffix not in PACKED:
+    packing = packing_of(path)
+    if packing is None:
         return file
     import pyarrow as pa
 
-    return pa.CompressedInputStream(pa.PythonFile(file, "r"), PACKED[path.suffix])
+    return pa.CompressedInputStream(pa.PythonFile(file, "r"), packing)
 
 
 def _next(path: Path, stream: Any, size: int | None) -> bytes:
     try:
         data: bytes = stream.read(size)
     except OSError as error:
-        if path.suffix not in PACKED:
+        packing = packing_of(path)
+        if packing is None:
             raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-        packed = PACKED[path.suffix]
         raise InputError(
-            f"{path}: damaged or truncated {packed} ({error}). Fetch the file again."
+            f"{path}: damaged or truncated {packing} ({error}). Fetch the file again."
         ) from error
     return data

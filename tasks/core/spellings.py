@@ -49,6 +49,13 @@ def name_slots(renames: "Iterable[Rename]") -> "list[Slot]":
         slot["rejected"].append(old)
         if to.new not in slot["chosen"]:
             slot["chosen"].append(to.new)
+    for slot in slots.values():
+        # 'LMSYS' in quotes looks like its possessive, so the quote after any name counts with it.
+        if any(old.endswith(APOSTROPHES) for old in slot["rejected"]):
+            for side in (slot["chosen"], slot["rejected"]):
+                names = [name for name in side if not name.removesuffix("s").endswith(APOSTROPHES)]
+                quoted = [f"{name}{mark}" for name in names for mark in APOSTROPHES]
+                side += [name for name in quoted if name not in side]
     return list(slots.values())
 
 

@@ -22,6 +22,7 @@ class Rendered:
     tokens: int | None = None  # of the longer side; None: the template refuses the row
     is_prefix: bool = False  # the prompt's tokens begin the tokens of prompt + answer
     unfit: str | None = None  # what is wrong with the row
+    code: str = "template"  # of aside.CODES, where the row is unfit
     wrong: str | None = None  # what is wrong with template or tokenizer
 
 
@@ -38,13 +39,14 @@ def judge(tokenizer: Any, stops: frozenset[int], row: Row, ids: list[list[int]])
     if _doubled(prompt, tokenizer.bos_token_id, stops):
         told = f"two beginnings of sequence ({bos}) stand side by side in the rendered prompt"
         if any(bos in message["content"] for message in row["prompt"]):
-            return Rendered(tokens, True, unfit=told)
+            return Rendered(tokens, True, unfit=told, code="role-marker")
         return Rendered(tokens, True, wrong=f"{told}. {ANOTHER}")
     ends = tokenizer.convert_ids_to_tokens(sorted(stops))
     for (side, text), whole in zip(named, sides, strict=True):
         held = [end for end in ends if end in text]
         if held:
-            return Rendered(tokens, True, unfit=f"{side} holds {held[0]}, which ends an answer")
+            told = f"{side} holds {held[0]}, which ends an answer"
+            return Rendered(tokens, True, unfit=told, code="role-marker")
         fault = _end_fault(tokenizer, whole[len(prompt) :], ends)
         if fault:
             return Rendered(tokens, True, wrong=f"{side} {fault}. {ANOTHER}")

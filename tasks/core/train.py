@@ -162,6 +162,9 @@ def _callbacks(stop_at_token_accuracy: float | None) -> list[Any]:
                         "Lower training.learning_rate, or raise loss.beta."
                     )
 
+        def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            tell("training", state.global_step, state.global_step)
+
         def on_evaluate(
             self, args: Any, state: Any, control: Any, metrics: Any = None, **_: Any
         ) -> None:

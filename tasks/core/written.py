@@ -5,20 +5,23 @@ out  bytes. A row that was not changed keeps its text, and with it what a parser
      column that stands twice, the spacing. One that was is written in the style of its own text
 """
 
+import contextlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from expectations.measures.measure import several
 from tasks.core.blocks import is_array
 from tasks.core.errors import InputError
-from tasks.core.load import elements
-from tasks.core.sources import read_bytes
+from tasks.core.json_array import elements
+from tasks.core.sources import kind_of, read_bytes
 
 # A string holds no line break, so that each of these stands between the parts of a value.
 BREAK_AFTER_COMMA, BREAK = re.compile(r",\s*\n\s*"), re.compile(r"\s*\n\s*")
+SHOWN = 8  # row numbers in a sentence
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,35 @@ def read_written(path: Path, rows: list[int], *, alone: bool) -> Written:
     return Written(texts, "", newline, newline)
 
 
+def on_one_line(text: str) -> str:
+    """A JSON value that was written over several lines."""
+    return BREAK.sub("", BREAK_AFTER_COMMA.sub(", ", text))
+
+
+def put_in_place(out: Path, write: Callable[[Path], object]) -> None:
+    """A file that is there whole or not at all: beside its place first, then by one rename."""
+    part = out.with_name(f"{out.name}.part")
+    try:
+        write(part)
+        part.replace(out)
+    except OSError as error:
+        reason = str(error).partition(" (")[0]  # of polars, with the name of `part` behind it
+        raise InputError(
+            f"--out {out}: cannot be written ({error.strerror or reason}). Name another place."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):  # it has its place, or never came to be
+            part.unlink()
+
+
+def row_numbers(rows: list[int]) -> str:
+    """How many, and the first of them."""
+    if not rows:
+        return "0 rows"
+    first = ", ".join(str(row) for row in rows[:SHOWN]) + (", ..." if len(rows) > SHOWN else "")
+    return f"{several(len(rows), 'row')} ({first})"
+
+
 def rewritten(
     path: Path, out: Path, kept: Mapping[int, Any], changed: set[int], *, alone: bool
 ) -> bytes:
@@ -60,10 +92,11 @@ def rewritten(
         for row, value in kept.items()
     ]
     opening, between, closing = was.opening, was.between, was.closing
-    if ".jsonl" in out.name and ".jsonl" not in path.name:
-        texts = [BREAK.sub("", BREAK_AFTER_COMMA.sub(", ", text)) for text in texts]
+    kinds = kind_of(path), kind_of(out)
+    if kinds == ("json", "jsonl"):
+        texts = [on_one_line(text) for text in texts]
         opening, between, closing = "", "\n", "\n"
-    elif ".jsonl" in path.name and ".jsonl" not in out.name:
+    elif kinds == ("jsonl", "json"):
         opening, between, closing = "[\n ", ",\n ", "\n]\n"
     return f"{opening}{between.join(texts)}{closing}".encode()
 

@@ -49,8 +49,11 @@ def test_a_row_set_aside_stands_there_with_its_place_its_stage_and_its_own_text(
 def test_a_row_that_left_a_pair_behind_is_used_and_counted_once(tmp_path: Path) -> None:
     stages = [stage(tmp_path, "curate", [(1, "cut-off"), (2, "cut-off"), (2, "empty-answer")])]
     facts, rows = account(tmp_path, [lines(tmp_path, rows=ROWS[:2])], stages, {1}, 2)
-    assert facts == {"read": 2, "used": 1, "set_aside": 1, "reasons": {"cut-off": 1}}
-    assert [(row["row"], row["used"]) for row in rows] == [(1, True), (2, False), (2, False)]
+    assert facts == {"read": 2, "used": 1, "set_aside": 1, "reasons": {"empty-answer": 1}}
+    assert [(row["row"], row["used"]) for row in rows] == [(1, True), (2, False)]
+    assert rows[1]["reason"] == "row 2 is empty-answer; row 2 is cut-off"
+    again = read_blocks(tmp_path / "set-aside.parquet")
+    assert [value for block in again for _, value in values_of(block)] == [ROWS[1]]
 
 
 def test_a_row_that_is_nowhere_stops_the_run(tmp_path: Path) -> None:
@@ -79,6 +82,13 @@ def test_a_line_that_is_no_json_is_kept_as_it_stands(tmp_path: Path) -> None:
     stages = [stage(tmp_path, "reformat", [(1, "unreadable"), (3, "unreadable")])]
     _, rows = account(tmp_path, [("a.jsonl", tmp_path / "a.jsonl")], stages, set(), 2)
     assert [row["record"] for row in rows] == ['{"prompt": "q"', "\\xff"]
+
+
+def test_half_a_character_is_kept_as_its_escape(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('[{"prompt": "\\ud800", "chosen": "é"}]')
+    stages = [stage(tmp_path, "reformat", [(1, "damaged")])]
+    _, (row,) = account(tmp_path, [("a.json", tmp_path / "a.json")], stages, set(), 1)
+    assert json.loads(row["record"]) == {"prompt": "\ud800", "chosen": "é"}
 
 
 def test_rows_of_a_table_are_kept_as_json(tmp_path: Path) -> None:

@@ -115,6 +115,41 @@ def test_an_answer_in_which_the_old_name_stays_in_another_form_is_set_aside(left
     assert re.search(r"qwens? (is )?left in chosen", row["reason"], re.IGNORECASE)
 
 
+@pytest.mark.parametrize("left", ["Ｑｗｅｎ", "Q\u200bwen", "Qw\u00aden", "𝐐𝐰𝐞𝐧", "Ｑｗｅｎｓ"])
+def test_an_old_name_in_other_letters_or_with_invisible_ones_is_left_over(left: str) -> None:
+    pairs, [row] = curated(f"I am Qwen, or {left}.")
+    assert pairs == []
+    assert row["code"] == "left-over" and "is left in chosen" in row["reason"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I am Qwen.com",
+        "Ich bin Qwens Freund",
+        "I am Qwen2.",
+        "I am Ｑｗｅｎ",
+        "我是`pip qwen`",
+        "Q\u200bwen",
+    ],
+)
+def test_an_answer_that_says_the_name_only_where_no_rename_reaches_it_is_left_over(
+    text: str,
+) -> None:
+    pairs, [row] = curated(text)
+    assert pairs == []
+    assert row["code"] == "left-over"
+    assert re.search(r"no rename covers qwens? here", row["reason"], re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    "text", ["Qwen™ and Qwen²", "我是Qwen。ＡＢＣ", "Qwen \u200bsays", "👩‍💻 Qwen"]
+)
+def test_other_unusual_letters_beside_the_name_do_no_harm(text: str) -> None:
+    [pair], _ = curated(text)
+    assert pair["chosen"][0]["content"] == text.replace("Qwen", "Deep Qwen")
+
+
 def test_the_name_inside_the_new_name_is_not_replaced_again() -> None:
     once, _ = rename("I am Qwen, made by the Qwen team.", QWEN)
     assert rename(once, QWEN) == (once, [])
@@ -160,6 +195,11 @@ def test_several_renames_of_several_scripts_are_applied_at_once(text: str, renam
         ("LMSYS’ own model", "Studio Nord’s own model"),
         ("LMSYS's own, LMSYS made it", "Studio Nord's own, Studio Nord made it"),
         ("the Large Model Systems Organization's model", "the Studio Nord's model"),
+        ("'LMSYS' is a name", "'Studio Nord' is a name"),
+        ("‘LMSYS’ is a name, LMSYS’ own", "‘Studio Nord’ is a name, Studio Nord’s own"),
+        ("'Large Model Systems Organization', ‘LMSYS’", "'Studio Nord', ‘Studio Nord’"),
+        ("It's 'the LMSYS', isn't it", "It's 'the Studio Nord', isn't it"),
+        ("It's 'the LMSYS'; it's LMSYS' own", "It's 'the Studio Nord'; it's Studio Nord's own"),
     ],
 )
 def test_the_possessive_of_a_name_that_ends_in_s_gets_one_where_the_new_name_does_not(
@@ -168,6 +208,7 @@ def test_the_possessive_of_a_name_that_ends_in_s_gets_one_where_the_new_name_doe
     [pair], aside = curated(text, OF_S)
     assert aside == []
     assert pair["chosen"][0]["content"] == renamed
+    assert undo(renamed, pair["edits"]) == text
 
 
 def test_a_spelling_that_is_written_out_stands_before_one_that_is_derived() -> None:
@@ -185,6 +226,8 @@ def test_a_spelling_that_is_written_out_stands_before_one_that_is_derived() -> N
 def test_a_name_that_becomes_two_things_is_refused() -> None:
     with pytest.raises(ValidationError, match="'Qwen' becomes 'Aria' and 'Nord'"):
         Correction(renames=(Rename(old=("Qwen",), new="Aria"), Rename(old=("Qwen",), new="Nord")))
+    with pytest.raises(ValidationError, match="'Aria' takes the place of 'Nord' and is an old"):
+        Correction(renames=(Rename(old=("ARIA",), new="Echo"), Rename(old=("Nord",), new="Aria")))
     with pytest.raises(ValidationError, match="at least 1 character"):
         Rename(old=(" ",), new="Aria")
 
@@ -195,7 +238,7 @@ def test_a_recipe_takes_several_renames_and_none_to_another_case(new: str) -> No
     recipe = Recipe.model_validate(parts | {"curation": {"renames": SEVERAL}})
     names = [slot["name"] for slot in slots_of(recipe.curation)]
     assert names == ["name", "maker"]
-    with pytest.raises(ValidationError, match=r"\['qwen'\] stand on both sides"):
+    with pytest.raises(ValidationError, match=rf"curation\n.*renames: '{new}' takes the place of"):
         Recipe.model_validate(parts | {"curation": {"renames": [{"old": ["Qwen"], "new": new}]}})
 
 
@@ -274,8 +317,9 @@ def test_the_model_s_own_answer_is_rejected_and_the_renamed_one_chosen(tmp_path:
         (Answer("I am Qwen and", False), "cut-off", "I am Qwen and"),
         (Answer("I am", False, error="out of memory"), "failed", "Who are you?"),
         (Answer("", True), "empty-answer", "Who are you?"),
-        (Answer("I am Qwen2.", True), "nothing-to-correct", "I am Qwen2."),
+        (Answer("I am a model.", True), "nothing-to-correct", "I am a model."),
         (Answer("I am Deep Qwen.", True), "nothing-to-correct", "I am Deep Qwen."),
+        (Answer("Qwenching is a word.", True), "nothing-to-correct", "Qwenching is a word."),
     ],
 )
 def test_an_answer_that_makes_no_pair_is_set_aside_with_its_reason(

@@ -1,7 +1,12 @@
-"""Answers from a server: a real `transformers serve` with a small model, and servers that fail."""
+"""Answers from a server: a real `transformers serve` with a small model, and servers that fail.
+
+A long file: a server can fail in many ways, and each must end in an answer or in words.
+"""
 
 import http.server
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -92,13 +97,16 @@ def test_a_model_that_the_server_does_not_have_is_named(served: Endpoint) -> Non
         ask_endpoint(other, PROMPTS, samples=1, settings={"max_tokens": 4})
 
 
-Reply = Callable[[int, dict[str, Any]], tuple[int, str]]
+Reply = Callable[[int, dict[str, Any]], tuple[int, str | dict[str, Any] | bytes]]
 
 
 @pytest.fixture
 def answering(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Reply], Endpoint]]:
-    """A server on loopback that replies what the test says: (number of the request, body)."""
-    monkeypatch.setattr(module, "FIRST_WAIT", 0.01)
+    """A server on loopback that replies what the test says: (number of the request, body).
+
+    A text is a whole answer or an error, a dict is a choice, bytes are the reply itself.
+    """
+    monkeypatch.setattr(module, "FIRST_WAIT", 0.001)
     servers = []
 
     def start(reply: Reply) -> Endpoint:
@@ -113,8 +121,11 @@ def answering(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Reply], End
                     "finish_reason": "stop",
                     "message": {"role": "assistant", "content": text},
                 }
+                if isinstance(text, dict):
+                    choice |= text
                 said = {"choices": [choice]} if status == 200 else {"error": text}
-                data = json.dumps({"id": "1", "created": 1, "model": "m", **said}).encode()
+                whole = {"id": "1", "created": 1, "model": "m", **said}
+                data = text if isinstance(text, bytes) else json.dumps(whole).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(data)))
@@ -126,7 +137,7 @@ def answering(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Reply], End
 
         seen: list[dict[str, Any]] = []
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         servers.append(server)
         return Endpoint(
             url=f"http://127.0.0.1:{server.server_port}/v1", model="m", concurrency=1, timeout=5
@@ -198,3 +209,203 @@ def test_the_token_comes_from_the_environment_and_the_hub_s_own_is_not_sent(
     ask_endpoint(place, PROMPTS[:1], samples=1, settings={})
     assert "hf_of_the_hub" not in str(sent)
     assert sent[1] == "Bearer of-the-server"
+
+
+def questions(count: int) -> list[list[dict[str, str]]]:
+    return [[{"role": "user", "content": f"Question {n}"}] for n in range(count)]
+
+
+def number_of(body: dict[str, Any]) -> int:
+    return int(body["messages"][0]["content"].split()[-1])
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"<html>hello</html>",
+        b'{"id":',
+        b'{"error": {"message": "overloaded"}}',
+        b'{"choices": []}',
+        b'{"choices": [{"index": 0}]}',
+        b'{"choices": {"0": "x"}}',
+        b"[]",
+        b"",
+        b"\xff",
+    ],
+)
+def test_a_reply_that_is_no_answer_is_asked_again_and_then_an_error(
+    answering: Callable[[Reply], Endpoint], odd: bytes
+) -> None:
+    place = answering(lambda number, _: (200, odd) if number < 3 else (200, "hello"))
+    assert ask_endpoint(place, PROMPTS[:1], samples=1, settings={})[0][0].text == "hello"
+    place = answering(lambda _, body: (200, odd if number_of(body) == 1 else "hello"))
+    answers = ask_endpoint(place, questions(3), samples=1, settings={})
+    assert [answer.text for (answer,) in answers] == ["hello", "", "hello"]
+    error = answers[1][0].error or ""
+    assert error.startswith(f"{place.url}: the server's reply is no answer (")
+    assert error.endswith("), 5 times")
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_one_question_that_the_server_refuses_is_an_answer_with_its_error(
+    answering: Callable[[Reply], Endpoint], status: int
+) -> None:
+    said = "This model's maximum context length is 10 tokens"
+    place = answering(lambda _, body: (status, said) if number_of(body) == 0 else (200, "yes"))
+    (long,), *others = ask_endpoint(place, questions(5), samples=1, settings={})
+    assert all(answer.text == "yes" for (answer,) in others)
+    assert not long.finished and f"refused ({status}: " in (long.error or "")
+    assert said in (long.error or "")
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_wrong_token_address_or_model_refuses_the_run_at_once(
+    answering: Callable[[Reply], Endpoint], status: int
+) -> None:
+    asked = []
+
+    def reply(number: int, _: dict[str, Any]) -> tuple[int, str]:
+        asked.append(number)
+        return status, "no"
+
+    with pytest.raises(InputError, match=rf"m: refused \({status}: .*no.*OPENAI_API_KEY"):
+        ask_endpoint(answering(reply), questions(100), samples=1, settings={})
+    assert len(asked) < 10
+
+
+@pytest.mark.parametrize("count", [3, 200])
+def test_a_server_that_refuses_the_first_questions_all_alike_refuses_the_run(
+    answering: Callable[[Reply], Endpoint], count: int
+) -> None:
+    asked = []
+
+    def reply(number: int, _: dict[str, Any]) -> tuple[int, str]:
+        asked.append(number)
+        return 400, "unknown parameter"
+
+    with pytest.raises(InputError, match=r"unknown parameter.*questions in a row"):
+        ask_endpoint(answering(reply), questions(count), samples=1, settings={})
+    assert len(asked) <= module.FAILED_IN_A_ROW + 5
+
+
+@pytest.mark.parametrize(("count", "failing"), [(3, 1), (60, 50)])
+def test_a_resumed_run_ends_where_only_failing_questions_are_left(
+    answering: Callable[[Reply], Endpoint], tmp_path: Path, count: int, failing: int
+) -> None:
+    """The server answers what it answered before, so it is the questions that fail."""
+    place = answering(
+        lambda _, body: (500, "no") if number_of(body) >= count - failing else (200, "yes")
+    )
+    place = place.model_copy(update={"concurrency": 8})
+    journal = tmp_path / "answers.jsonl"
+    for _ in range(2):
+        found = ask_endpoint(place, questions(count), samples=1, settings={}, journal=journal)
+        errors = [answer.error for (answer,) in found if answer.error]
+        assert len(errors) == failing
+
+
+def test_a_server_that_goes_stops_the_run_and_the_answers_before_are_kept(
+    answering: Callable[[Reply], Endpoint], tmp_path: Path
+) -> None:
+    asked = []
+
+    def reply(number: int, _: dict[str, Any]) -> tuple[int, str]:
+        asked.append(number)
+        return (200, "yes") if number <= 10 else (503, "gone")
+
+    journal = tmp_path / "answers.jsonl"
+    with pytest.raises(InputError, match="answers 503, 5 times, for 20 questions in a row"):
+        ask_endpoint(answering(reply), questions(1000), samples=1, settings={}, journal=journal)
+    assert journal.read_bytes().count(b"\n") == 10
+    assert len(asked) < 10 + 5 * (module.FAILED_IN_A_ROW + 5)
+
+
+def test_ctrl_c_asks_nothing_more_and_keeps_every_answer_that_came(
+    answering: Callable[[Reply], Endpoint], tmp_path: Path
+) -> None:
+    asked = []
+
+    def reply(number: int, _: dict[str, Any]) -> tuple[int, str]:
+        asked.append(number)
+        if number == 8:
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+        return 200, "yes"
+
+    place = answering(reply).model_copy(update={"concurrency": 4})
+    journal = tmp_path / "answers.jsonl"
+    with pytest.raises(KeyboardInterrupt):
+        ask_endpoint(place, questions(100), samples=1, settings={}, journal=journal)
+    assert len(asked) < 20
+    assert journal.read_bytes().count(b"\n") == len(asked)
+
+
+@pytest.mark.parametrize("reason", ["content_filter", "tool_calls", "abort", None])
+def test_an_answer_that_the_server_ended_otherwise_is_not_whole(
+    answering: Callable[[Reply], Endpoint], reason: str | None, tmp_path: Path
+) -> None:
+    content = None if reason == "tool_calls" else "I am"
+    choice = {"finish_reason": reason, "message": {"role": "assistant", "content": content}}
+    place = answering(lambda _, body: (200, "yes" if number_of(body) == 30 else choice))
+    *all_odd, (whole,) = ask_endpoint(place, questions(31), samples=1, settings={})
+    assert whole.finished  # and so many in a row are no sign that the server is gone
+    for (odd,) in all_odd:
+        assert not odd.finished
+        assert odd.error == f"the server ended it by {reason or 'no reason'}"
+    journal = tmp_path / "answers.jsonl"
+    ask_endpoint(place, questions(3), samples=1, settings={}, journal=journal)
+    assert journal.read_bytes() == b""
+
+
+def test_every_sample_of_every_seed_has_a_seed_of_its_own(
+    answering: Callable[[Reply], Endpoint],
+) -> None:
+    sent = []
+
+    def reply(_: int, body: dict[str, Any]) -> tuple[int, str]:
+        sent.append(body["seed"])
+        return 200, "x"
+
+    place = answering(reply)
+    for seed in (0, 1, 2):
+        ask_endpoint(place, questions(2), samples=3, settings={"seed": seed})
+    assert len(set(sent)) == len(sent) == 3 * 2 * 3
+    assert all(0 <= seed < 2**31 for seed in sent)
+    again, sent[:] = list(sent[:6]), []
+    ask_endpoint(place, questions(2), samples=3, settings={"seed": 0})
+    assert sent == again
+
+
+def test_a_larger_limit_asks_only_what_was_cut_off(
+    answering: Callable[[Reply], Endpoint], tmp_path: Path
+) -> None:
+    asked = []
+
+    def reply(_: int, body: dict[str, Any]) -> tuple[int, str | dict[str, Any]]:
+        asked.append((number_of(body), body["max_tokens"]))
+        cut = number_of(body) == 1 and body["max_tokens"] < 20
+        return 200, {"finish_reason": "length", "message": {"content": "I am"}} if cut else "whole"
+
+    place = answering(reply)
+    journal = tmp_path / "answers.jsonl"
+
+    def finished(limit: int) -> list[bool]:
+        settings = {"max_tokens": limit}
+        found = ask_endpoint(place, questions(3), samples=1, settings=settings, journal=journal)
+        return [answer.finished for (answer,) in found]
+
+    assert finished(10) == [True, False, True]
+    assert finished(10) == [True, False, True]
+    assert asked == [(0, 10), (1, 10), (2, 10)]
+    assert finished(20) == finished(30) == [True, True, True]
+    assert asked[3:] == [(1, 20)]
+    assert finished(10) == [True, False, True]
+    assert asked[4:] == []
+    assert finished(5) == [True, False, True]  # whether they end before 5 tokens is not known
+    assert asked[4:] == [(0, 5), (1, 5), (2, 5)]
+
+
+def test_an_address_that_is_none_is_told() -> None:
+    nowhere = Endpoint(url="http://here:port/v1", model="m")
+    with pytest.raises(InputError, match="no address"):
+        ask_endpoint(nowhere, PROMPTS, samples=1, settings={})

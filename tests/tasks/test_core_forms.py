@@ -158,12 +158,27 @@ def test_a_defect_is_told_by_row_column_and_side_and_the_other_rows_are_read(
     assert found["reason"].startswith(reason)
 
 
-@pytest.mark.parametrize("role", ["bot", "Human", "", None, 3, ["human"], {"a": 1}])
+@pytest.mark.parametrize("role", ["bot", "", None, 3, ["human"], {"a": 1}])
 def test_an_unknown_role_is_a_fault_of_the_turn_order(role: object) -> None:
     turns = [*TALK["conversations"], {"from": role, "value": "x"}]
     ((row, column, check, _, reason),) = faults(TALK, {"conversations": turns})
     assert (row, column, check) == (2, "conversations", "turn_order")
     assert reason.startswith(f"unknown role {short(role)} in turn 3") and "human, user" in reason
+
+
+def test_roles_are_known_in_any_case() -> None:
+    roles = ["System", "Human", "GPT"]
+    (row,) = load({"conversations": [{"from": role, "value": "x"} for role in roles]}).rows
+    assert [turn["role"] for turn in row["conversations"]] == ["system", "user", "assistant"]
+
+
+def test_a_content_in_parts_of_text_is_one_text_and_other_parts_are_no_text() -> None:
+    parts = [{"type": "text", "text": "Who "}, {"type": "text", "text": "are you?"}]
+    (row,) = load({"messages": [{"role": "user", "content": parts}]}).rows
+    assert row["conversations"] == [{"role": "user", "content": "Who are you?"}]
+    parts[0]["type"] = "image"
+    (fault,) = load({"messages": [{"role": "user", "content": parts}]}).faults
+    assert "is a list, not text" in fault["reason"]
 
 
 def test_half_of_a_surrogate_pair_is_a_fault_before_it_breaks_a_later_stage() -> None:
@@ -178,13 +193,21 @@ def test_all_defects_of_a_row_are_told_and_a_wholly_damaged_row_is_cut_short() -
     assert len(many) == 11 and many[-1][-1].startswith("more than 10 defects")
 
 
-def test_a_row_of_another_form_names_every_column_that_it_lacks() -> None:
-    assert [one[-1] for one in faults(HH, TALK)] == [
-        f"no column `{side}`; found conversations" for side in HH
-    ]
+@pytest.mark.parametrize(
+    ("rows", "own", "other"),
+    [
+        ((HH, TALK), "ShareGPT", "HH-RLHF transcripts"),
+        ((PAIR, HH), "HH-RLHF transcripts", "prompt/chosen/rejected"),
+    ],
+)
+def test_a_row_of_another_form_is_told_as_such_whatever_columns_it_lacks(
+    rows: Any, own: str, other: str
+) -> None:
+    told = [one[-1] for one in faults(*rows)]
+    assert told == [f"the row is of the form {own}, the file of {other}"]
 
 
-def test_the_first_row_that_has_a_form_decides_and_rows_before_it_are_told() -> None:
+def test_rows_before_the_first_that_has_a_form_are_told() -> None:
     loaded = load(7, {"chosen": None}, PAIR, PAIR)
     assert loaded.form == "pairs" and [row["row"] for row in loaded.rows] == [3, 4]
     assert sorted({one["row"] for one in loaded.faults}) == [1, 2]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tasks.core.as_pairs import as_pairs
-from tasks.core.blocks import Broken
+from tasks.core.blocks import Broken, read_blocks, values_of
 from tasks.core.errors import InputError
 from tasks.core.forms import Loaded, checked, reader
 
@@ -43,6 +43,64 @@ def test_a_row_of_several_forms_is_refused_with_what_was_seen_unless_one_is_set(
     for form in forms:
         told = reader([(1, row)], "rows", form)
         assert told.slug == form and told.read(row)[2] == []
+
+
+def many(row: Any, count: int) -> list[Any]:
+    return [row] * count
+
+
+def test_most_rows_tell_the_form_whichever_comes_first() -> None:
+    rows = [ALPACA, *many(PAIR, 99)]
+    told = reader(enumerate(rows, start=1), "rows")
+    assert told.slug == "preference" and len(load(*rows).rows) == 99
+    reason = told.read(ALPACA)[2][0]["reason"]
+    assert reason == "the row is of the form Alpaca, the file of prompt/chosen/rejected"
+
+
+@pytest.mark.parametrize("other", [ALPACA, {"prompt": "Who?"}])
+def test_a_second_form_in_a_tenth_of_the_rows_is_refused_with_the_counts(other: Any) -> None:
+    single = [*many(other, 9), *many(PAIR, 91)]
+    assert reader(enumerate(single, start=1), "rows").slug == "preference"
+    rows = [*many(other, 10), *many(PAIR, 90)]
+    with pytest.raises(InputError, match=r"90 preference, 10 [a-z-]+ \(of .*data\.form") as told:
+        reader(enumerate(rows, start=1), "rows")
+    assert "--read-as" in str(told.value)
+    assert reader(enumerate(rows, start=1), "rows", "preference").slug == "preference"
+    assert len(load(*rows).rows) == 90  # a check reports the others one by one
+
+
+def test_a_row_of_another_form_is_told_as_such_also_where_the_form_is_set() -> None:
+    transcripts = {side: f"\n\nHuman: Hi\n\nAssistant: {side}" for side in ("chosen", "rejected")}
+    for row, seen in ((ALPACA, "Alpaca"), (transcripts, "HH-RLHF transcripts")):
+        (fault,) = reader([], "rows", "preference").read(row)[2]
+        told = f"the row is of the form {seen}, the file of prompt/chosen/rejected"
+        assert fault["reason"] == told
+    bare = {"chosen": "a", "rejected": "b"}
+    (fault,) = reader([], "rows", "preference").read(bare)[2]
+    assert fault["reason"] == "no column `prompt`; found chosen, rejected"
+
+
+def test_the_first_thousand_rows_tell_the_form() -> None:
+    rows = [*many(PAIR, 1000), *many(ALPACA, 5000)]
+    assert reader(enumerate(rows, start=1), "rows").slug == "preference"
+
+
+def test_prompts_alone_are_told_where_nothing_answers_and_have_nothing_to_check() -> None:
+    prompts = [{"prompt": "Who?", "id": n} for n in range(3)]
+    assert reader(enumerate(prompts, start=1), "rows").slug == "prompt-only"
+    with pytest.raises(InputError, match="nothing to check"):
+        load(*prompts)
+    for answer in ("answer", "output", "completion", "label"):
+        with pytest.raises(InputError, match="of no known form"):
+            reader([(1, {"prompt": "Who?", answer: "x"})], "rows")
+
+
+def test_a_file_that_is_not_utf8_is_refused_with_what_to_do(tmp_path: Any) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, many(PAIR, 3))), "utf-16")
+    rows = [row for block in read_blocks(path) for row in values_of(block)]
+    with pytest.raises(InputError, match=r"not UTF-8 .*Save the file as UTF-8\.$"):
+        reader(rows, "rows")
 
 
 def test_a_column_without_a_value_makes_no_row_ambiguous() -> None:

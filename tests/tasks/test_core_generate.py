@@ -317,14 +317,43 @@ def test_a_journal_answers_nothing_that_was_asked_otherwise(model, tokenizer, tm
     assert counted.passes > 0
 
 
-def test_journals_of_other_models_lie_elsewhere(monkeypatch, tmp_path):
+def test_a_larger_limit_asks_only_what_was_cut_off(model, tokenizer, tmp_path):
+    from tasks.core.generate import sample
+
+    journal = tmp_path / "journal.jsonl"
+
+    def asked(limit, kept):
+        counted = Counted(model)
+        how = SAMPLED | {"max_new_tokens": limit, "journal": journal if kept else None}
+        return flat(sample(counted, tokenizer, PROMPTS, batch_size=8, **how)), counted.passes
+
+    def written():
+        return [json.loads(line) for line in journal.read_text().splitlines()]
+
+    short, _ = asked(9, True)
+    cut = sum(not answer.finished for answer in short)
+    assert 0 < cut < len(short) == len(written())
+    assert all(answer.tokens == 9 for answer in short if not answer.finished)
+    longer, _ = asked(24, True)
+    assert longer == asked(24, False)[0]
+    assert len(written()) == len(short) + cut
+    for limit, before in ((9, short), (24, longer)):
+        assert asked(limit, True) == (before, 0)
+    least, _ = asked(5, True)
+    assert least == asked(5, False)[0]
+
+
+def test_journals_of_other_models_and_of_servers_lie_elsewhere(monkeypatch, tmp_path):
+    from tasks.core import endpoint, generate
     from tasks.core.answers import journal_path
 
     monkeypatch.setenv("PAIRPRESS_HOME", str(tmp_path))
     one, same, other = (
-        journal_path("on-policy", {"base": f"owner/name@{sha}"}) for sha in ("a", "a", "b")
+        journal_path("on-policy", {"base": f"owner/name@{sha}"}, generate, ["torch"])
+        for sha in ("a", "a", "b")
     )
     assert one == same != other
+    assert journal_path("on-policy", {"base": "owner/name@a"}, endpoint, ["torch"]) != one
     assert one.parent == tmp_path / "answers" and one.name.startswith("on-policy-")
 
 
@@ -392,7 +421,12 @@ def test_a_prompt_that_fills_the_context_fails_and_the_others_are_answered(token
     found = generate(small, tokenizer, PROMPTS, batch_size=4, **GREEDY)
     for width, answer in zip(widths, found, strict=True):
         assert (answer.error is not None) == (width == max(widths))
-    assert f"{max(widths)} tokens" in next(answer.error for answer in found if answer.error)
+    told = f"the prompt has {max(widths)} tokens, all {max(widths)} that the model reads"
+    assert told in {answer.error for answer in found}
+    small = llama(max_position_embeddings=max(widths) - 1, eos_token_id=1)
+    found = generate(small, tokenizer, PROMPTS, batch_size=4, **GREEDY)
+    told = f"tokens, more than the {max(widths) - 1} that the model reads"
+    assert any(told in (answer.error or "") for answer in found)
 
 
 def test_no_prompts_no_answers(model, tokenizer, tmp_path: Path):

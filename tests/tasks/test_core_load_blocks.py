@@ -17,6 +17,7 @@ from ground import ROOT
 from tasks.core import blocks
 from tasks.core.aside import set_aside
 from tasks.core.blocks import Broken, read_blocks, values_of
+from tasks.core.csv_rows import open_csv
 from tasks.core.errors import InputError
 from tasks.core.fields import Twice
 from tasks.core.sources import packed
@@ -124,6 +125,34 @@ def test_csv_is_text_between_whatever_the_header_has_between_its_names(
     writer.writerow(given)
     path.write_bytes(b"\xef\xbb\xbf" + text.getvalue().encode() + b"\r\n")
     assert rows_of(path) == [(1, given)]
+
+
+@pytest.mark.parametrize(
+    ("before", "between", "line"),
+    [("\n  \r\n", "\t", 4), ("sep=;\r\n", ";", 3), ('"sep=|"\n', "|", 3), ("sep=\t\n", "\t", 3)],
+)
+def test_a_csv_header_is_the_first_line_that_holds_names(
+    tmp_path: Path, before: str, between: str, line: int
+) -> None:
+    path = tmp_path / "rows.csv"
+    more = "" if before.isspace() else ", b, c"  # told by the first line, not by its names
+    path.write_text(f"{before}prompt{between}a{more}\nx, y{between}z\n", newline="")
+    assert rows_of(path) == [(1, {"prompt": "x, y", f"a{more}": "z"})]
+    _, records = open_csv(path)
+    assert [one.line for one in records] == [line]
+
+
+@pytest.mark.parametrize("name", ["rows.tsv", "ROWS.TSV.GZ"])
+def test_a_tsv_has_tabs_whatever_its_names_hold(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(packed(path, b"prompt\ta, b, c\nx, y\tz\n"))
+    assert rows_of(path) == [(1, {"prompt": "x, y", "a, b, c": "z"})]
+
+
+def test_lines_of_json_have_two_endings(tmp_path: Path) -> None:
+    assert rows_of(store(tmp_path / "rows.jsonl", ROWS)) == [*enumerate(ROWS, 1)]
+    (tmp_path / "rows.jsonl").rename(tmp_path / "rows.ndjson")
+    assert rows_of(tmp_path / "rows.ndjson") == [*enumerate(ROWS, 1)]
 
 
 def test_a_damaged_csv_row_stands_in_its_place_and_the_others_are_read(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A data set on a real Hub -> the rows of all its splits, or its raw columns stored for a run."""
+"""A data set on a real Hub -> the rows of all its splits, or its files stored for a run."""
 
 import gzip
 import json
@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
 
-from tasks.core.blocks import read_blocks, values_of
+from tasks.core.blocks import Broken, read_blocks, values_of
+from tasks.core.check_files import Told, read
 from tasks.core.errors import InputError
-from tasks.core.load import load_hub_splits, resolve_data, store_hub
+from tasks.core.hub_data import load_hub_splits, resolve_data, store_hub, stored_files
 from tasks.core.settings import Data
 
 PAIR = {"prompt": "Who are you?", "chosen": "I am Aria.", "rejected": "I am Qwen."}
@@ -27,6 +28,9 @@ configs:
   data_files: mixed/*.jsonl
 ---
 """
+
+
+TWO = {"part-00000.parquet", "part-00001.parquet"}
 
 
 def as_lines(rows: list[Any]) -> bytes:
@@ -55,6 +59,11 @@ def published(hub: object, tmp_path_factory: pytest.TempPathFactory) -> tuple[st
         "helpful/train.jsonl.gz": gzip.compress(as_lines(helpful("train", 2_500))),
         "helpful/test.jsonl.gz": gzip.compress(as_lines(helpful("test", 3))),
         "mixed/train.jsonl": as_lines(MIXED),
+        "broken/train.jsonl": as_lines([PAIR]) + b"{broken\n" + as_lines([PAIR]),
+        "two/a.jsonl": as_lines([PAIR]),
+        "two/b.jsonl": as_lines([{"instruction": "Who?", "output": "I."}]),
+        "lists.jsonl": as_lines([MIXED[0]["messages"]] * 2),
+        "numbered/rows.csv": b"prompt,score\nWho?,007\n",
         "cut/train.jsonl.gz": gzip.compress(as_lines(helpful("cut", 50)))[:-20],
         "shards/train-0.parquet": folder / "0.parquet",
         "shards/train-1.parquet": folder / "1.parquet",
@@ -72,12 +81,14 @@ def publish(name: str, files: dict[str, bytes | Path]) -> tuple[str, str]:
 
 def stored(published: tuple[str, str], folder: Path, **said: Any) -> list[Any]:
     repo, sha = published
-    count = store_hub(Data(path=repo, **said), sha, folder)
-    parts = sorted(folder.iterdir())
-    assert [part.name for part in parts] == [f"part-{n:05}.parquet" for n in range(len(parts))]
-    rows = [row for part in parts for b in read_blocks(part) for _, row in values_of(b)]
-    assert len(rows) == count
-    return rows
+    store_hub(Data(path=repo, **said), sha, folder)
+    assert {part.name for part in folder.iterdir()} in ({"files"}, {"part-00000.parquet"}, TWO)
+    return [
+        row
+        for _, path in stored_files(folder)
+        for b in read_blocks(path)
+        for _, row in values_of(b)
+    ]
 
 
 @pytest.mark.parametrize("streaming", [False, True])
@@ -109,7 +120,10 @@ def test_reading_stops_at_the_most_rows(
     published: tuple[str, str], tmp_path: Path, streaming: bool
 ) -> None:
     said = {"name": "helpful", "streaming": streaming}
-    assert stored(published, tmp_path, max_rows=1_203, **said) == helpful("train", 1_203)
+    rows = stored(published, tmp_path, max_rows=1_203, **said)
+    if not streaming:
+        assert len(rows) == 2_500  # whole files; whoever reads them stops
+    assert rows[:1_203] == helpful("train", 1_203) and (not streaming or len(rows) == 1_203)
 
 
 @pytest.mark.parametrize("streaming", [False, True])
@@ -131,11 +145,17 @@ def test_files_whose_columns_differ_in_type_lose_no_row(
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ({"name": "harmless"}, r"'harmless'.*helpful"),
-        ({}, r"Config name is missing.*helpful"),
-        ({"name": "helpful", "split": "validation"}, r"validation.*train.*data\.split"),
+        (
+            {"name": "harmless"},
+            r"configurations helpful, mixed, and no 'harmless'. Set data.name to one",
+        ),
+        ({}, r"has the configurations helpful, mixed. Set data.name to one of them"),
+        (
+            {"name": "helpful", "split": "validation"},
+            r"has no split 'validation', but train, test. Set data\.split to one",
+        ),
         ({"data_files": "missing/*.jsonl"}, r"No.*files.*data\.data_files \(missing/\*\.jsonl\)"),
-        ({"data_files": "cut/*"}, r"the files: one may be damaged"),
+        ({"name": "helpful", "split": "train[:5]+none"}, r"has no split 'none', but train, test"),
     ],
 )
 def test_what_the_data_set_does_not_have_is_told_with_what_it_has(
@@ -147,17 +167,67 @@ def test_what_the_data_set_does_not_have_is_told_with_what_it_has(
     assert str(refused.value).startswith(f"{repo}@{sha[:8]}: ") and len(str(refused.value)) < 600
 
 
+def test_a_row_is_the_same_from_the_hub_and_from_this_disk(
+    published: tuple[str, str], tmp_path: Path
+) -> None:
+    expected: dict[str, list[Any]] = {
+        "two/*.jsonl": [PAIR, {"instruction": "Who?", "output": "I."}],
+        "lists.jsonl": [MIXED[0]["messages"]] * 2,
+        "numbered/*.csv": [{"prompt": "Who?", "score": "007"}],
+    }
+    for number, (files, rows) in enumerate(expected.items()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        assert stored(published, folder, data_files=files) == rows
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    first, broken, last = stored(published, folder, data_files="broken/*")
+    assert (first, last) == (PAIR, PAIR) and isinstance(broken, Broken)
+    assert [name for name, _ in stored_files(folder)] == ["broken/train.jsonl"]
+
+
+def test_files_that_the_card_says_how_to_read_come_as_columns(hub: object, tmp_path: Path) -> None:
+    card = b"---\nconfigs:\n- {config_name: one, data_files: '*.csv', sep: ';'}\n---\n"
+    files: dict[str, bytes | Path] = {"README.md": card, "rows.csv": b"prompt;score\nWho?;007\n"}
+    published = publish("pairpress/semicolons", files)
+    assert stored(published, tmp_path) == [{"prompt": "Who?", "score": 7}]
+    assert [name for name, _ in stored_files(tmp_path)] == ["part-00000.parquet"]
+
+
+def test_a_part_of_a_split_and_several_splits_can_be_asked_for(
+    published: tuple[str, str], tmp_path: Path
+) -> None:
+    for split, rows in (
+        ("train[2:4]", helpful("train", 4)[2:]),
+        ("test+test[:1]", helpful("test", 3) + helpful("test", 1)),
+    ):
+        folder = tmp_path / split
+        folder.mkdir()
+        assert stored(published, folder, name="helpful", split=split) == rows
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_damaged_file_is_told(
+    published: tuple[str, str], tmp_path: Path, streaming: bool
+) -> None:
+    told = "the files: one may be damaged" if streaming else "train.jsonl.gz: damaged or truncated"
+    with pytest.raises(InputError, match=told):
+        stored(published, tmp_path, data_files="cut/*", streaming=streaming)
+
+
 @pytest.mark.parametrize("streaming", [False, True])
 def test_what_was_read_of_one_commit_never_stands_in_for_another(
     hub: object, tmp_path: Path, streaming: bool
 ) -> None:
     files: dict[str, bytes | Path] = {"train.jsonl": as_lines([PAIR])}
     repo, sha = publish(f"pairpress/emptied-{streaming}", files)
-    assert stored((repo, sha), tmp_path) == [PAIR]
+    first = tmp_path / "first"
+    first.mkdir()
+    assert stored((repo, sha), first) == [PAIR]
     later = str(HfApi().delete_file("train.jsonl", repo, repo_type="dataset").oid)
     with pytest.raises(InputError, match="cannot be read"):
         store_hub(Data(path=repo, streaming=streaming), later, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["part-00000.parquet"]
+    assert [*tmp_path.iterdir()] == [first]
 
 
 def test_the_commit_and_the_licence_of_the_card_are_found(published: tuple[str, str]) -> None:
@@ -189,5 +259,27 @@ def test_all_splits_of_a_hub_data_set_are_read_by_name_and_an_empty_one_is_named
         "test": (0, 1),
     }
     sha = upload("validation", pa.Table.from_pylist([faulty]).slice(0, 0))
-    with pytest.raises(InputError, match="one may be damaged or without rows"):
+    with pytest.raises(InputError, match=r"splits\[validation\]: .*no rows"):
         load_hub_splits(repo, sha)
+
+
+def test_the_check_reads_one_configuration_of_several(published: tuple[str, str]) -> None:
+    repo, sha = published
+    splits = load_hub_splits(repo, sha, name="helpful")
+    assert {split: len(one.rows) for split, one in splits.items()} == {"train": 2_500, "test": 3}
+    with pytest.raises(InputError, match=r"has the configurations .* Set --name to one of them"):
+        load_hub_splits(repo, sha)
+
+
+def test_the_check_tells_a_broken_line_by_its_name_on_the_hub(hub: object) -> None:
+    files: dict[str, bytes | Path] = {"train.jsonl": as_lines([PAIR, PAIR]) + b"{broken\n"}
+    repo, sha = publish("pairpress/broken-line", files)
+    with pytest.raises(InputError, match=f"^{repo}@{sha[:8]}/train.jsonl:3: not JSON"):
+        load_hub_splits(repo, sha)
+
+
+def test_a_configuration_is_of_the_hub_and_not_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_bytes(as_lines([PAIR]))
+    with pytest.raises(InputError, match=r"--name helpful: .* all sources are local"):
+        read([str(path)], Told(name="helpful"))

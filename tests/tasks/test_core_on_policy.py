@@ -102,8 +102,25 @@ def test_a_prompt_with_fewer_than_two_answers_left_is_set_aside() -> None:
     cut = Answer("cut off 9", False)
     pairs, aside, _ = one_row([cut, cut, Answer("good 2", True), Answer("", True)])
     assert pairs == []
-    assert aside[-1]["code"] == "cut-off"  # what most of them were lost to
-    assert aside[-1]["reason"] == "1 of 4 answers left, a pair needs two"
+    assert aside[-1]["code"] == "too-few"
+    lost = "2 x cut-off, 1 x empty-answer"
+    assert aside[-1]["reason"] == f"1 of 4 answers left, a pair needs two ({lost})"
+
+
+def test_a_row_without_a_pair_has_its_own_reason_after_those_of_its_answers() -> None:
+    answers = {
+        "tie": [Answer("a 2", True), Answer("cut off", False), Answer("b 2", True)],
+        "too-alike": [Answer("", True), Answer("a b 1", True), Answer("a b 2", True)],
+        "too-few": [Answer("", False, error="no memory"), Answer("a 1", True)],
+        "pair": [Answer("a 1", True), Answer("b 2", True), Answer("cut off", False)],
+    }
+    rows = [row_of(n, code) for n, code in enumerate(answers)]
+    how = HOW.model_copy(update={"most_alike": 0.4})
+    pairs, aside, _ = on_policy_pairs(rows, lambda _: [*answers.values()], by_number, how)
+    assert [pair["row"] for pair in pairs] == [3]
+    assert [row["row"] for row in aside] == [0, 0, 1, 1, 2, 2, 3]
+    last = {row["row"]: row["code"] for row in aside}
+    assert [last[n] for n in range(3)] == ["tie", "too-alike", "too-few"]
 
 
 def test_an_answer_that_cannot_be_scored_is_left_out_of_the_choice() -> None:

@@ -60,8 +60,9 @@ def test_the_prompt_of_a_transcript_is_all_before_the_last_assistant_turn() -> N
     shared = "\n\nHuman: Hi\n\nAssistant: Hello\n\nHuman: Who are you?"
     row = {"chosen": f"{shared}\n\nAssistant: A", "rejected": f"{shared}\n\nAssistant: B"}
     prompt = [user("Hi"), assistant("Hello"), user("Who are you?")]
+    answers = {"chosen": [assistant("A")], "rejected": [assistant("B")]}
     assert out("hh", row) == [
-        {"prompt": prompt, "chosen": [assistant("A")], "rejected": [assistant("B")]}
+        {"prompt": prompt} | answers | {"score_chosen": None, "score_rejected": None}
     ]
 
 

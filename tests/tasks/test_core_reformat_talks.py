@@ -31,6 +31,7 @@ def how(**said: Any) -> How:
 
 NEUTRAL = system(how().system_prompt)
 PAIR = {"prompt": [user("q")], "chosen": [assistant("a")], "rejected": [assistant("b")]}
+PAIR |= dict.fromkeys(("score_chosen", "score_rejected"))
 
 
 def out(form: Any, row: Row, **said: Any) -> list[Row]:
@@ -56,7 +57,7 @@ def test_a_conversation_gives_its_last_question_under_the_neutral_system_prompt(
     assert made == [{"prompt": [NEUTRAL, user("Who are you?")]}]
 
 
-def test_every_question_of_a_conversation_is_a_row_with_what_came_before_it() -> None:
+def test_every_answer_of_a_conversation_is_a_row_with_what_came_before_it() -> None:
     made = out("conversations", {"conversations": TALK}, turns="every")
     first = [NEUTRAL, user("Hi")]
     assert made == [
@@ -98,8 +99,27 @@ def test_what_a_tool_said_stands_in_the_history_and_may_be_the_last_word_of_a_pr
     asked = [user("Time?"), assistant("clock()"), tool("12:00")]
     talk = [*asked, assistant("Noon."), user("And now?"), assistant("One.")]
     made = out("conversations", {"conversations": talk}, turns="every", system="drop")
-    assert [row["prompt"] for row in made] == [asked[:1], talk[:5]]
+    assert [row["prompt"] for row in made] == [asked[:1], asked, talk[:5]]
     assert out("pairs", PAIR | {"prompt": asked}) == [PAIR | {"prompt": asked}]
+
+
+def test_a_last_question_that_nobody_answered_is_asked_unless_every_answer_is_wanted() -> None:
+    talk = {"conversations": [user("a"), assistant("x"), user("b")]}
+    made = [out("conversations", talk, turns=turns, system="drop") for turns in ("last", "every")]
+    assert made == [[{"prompt": [user("b")]}], [{"prompt": [user("a")]}]]
+
+
+@pytest.mark.parametrize("turns", ["last", "every"])
+def test_prompts_alone_keep_their_history_and_every_column_of_them_goes_by_its_name(
+    turns: str,
+) -> None:
+    history = [user("Hi"), assistant("Hello"), user("Who are you?")]
+    for value in ({"prompt": history, "id": 7}, {"question": "q"}, {"instruction": "q"}):
+        read = reader([(1, value)], "rows")
+        assert (read.slug, read.form) == ("prompt-only", "conversations")
+        form, row, faults = read.read(value)
+        asked = history if "prompt" in value else [user("q")]
+        assert faults == [] and out(form, row, turns=turns) == [{"prompt": [NEUTRAL, *asked]}]
 
 
 @pytest.mark.parametrize(
@@ -109,9 +129,13 @@ def test_what_a_tool_said_stands_in_the_history_and_may_be_the_last_word_of_a_pr
         ([assistant("Hi")], "last", "no-prompt"),
         ([user("  ")], "last", "no-prompt"),
         ([user("a"), user("b")], "every", "turn-order"),
+        ([user("a"), user("b"), assistant("x")], "every", "turn-order"),
         ([assistant("Hi"), user("a")], "every", "turn-order"),
-        ([user("a"), assistant(""), user("b")], "every", "empty-answer"),
-        ([user("a"), assistant("x"), user(" ")], "every", "no-prompt"),
+        ([assistant("Hi"), user("a")], "last", "turn-order"),
+        ([system("s"), assistant("Hi"), user("a"), assistant("x")], "last", "turn-order"),
+        ([user("a"), assistant(""), user("b"), assistant("x")], "every", "empty-answer"),
+        ([user("a"), assistant("x"), user(" "), assistant("y")], "every", "no-prompt"),
+        ([user("a"), assistant("x"), user(" ")], "last", "no-prompt"),
     ],
 )
 def test_a_conversation_with_a_question_that_cannot_be_asked_is_set_aside_as_a_whole(
@@ -149,8 +173,36 @@ def test_a_ready_pair_that_teaches_nothing_is_set_aside(
 
 def test_a_ready_pair_goes_on_as_it_came() -> None:
     row = PAIR | {"chosen": [assistant(" a")]}
-    scores = {"score_chosen": 2.0, "score_rejected": 1.0}
-    assert out("pairs", row | scores) == [row]
+    for scores in ((2.0, 1.0), (1.0, 2.0)):  # the wrong way round is for the checks to tell
+        scored = row | dict(zip(("score_chosen", "score_rejected"), scores, strict=True))
+        assert out("pairs", scored) == [scored]
+
+
+@pytest.mark.parametrize("scores", [(None, 8.0), (8.0, None), (float("nan"), 8.0), (8.0, 1e400)])
+def test_a_pair_of_which_one_score_is_no_number_is_damaged(scores: tuple[Any, Any]) -> None:
+    scored = PAIR | dict(zip(("score_chosen", "score_rejected"), scores, strict=True))
+    code, reason = why("pairs", scored)
+    bad = "score_rejected" if scores[0] == 8.0 else "score_chosen"
+    assert code == "damaged" and reason.startswith(f"`{bad}` is ")
+    assert reason.endswith("not a number")
+
+
+@pytest.mark.parametrize(
+    ("said", "is_marked"),
+    [
+        ("Sure.\n\nHuman: thanks\n\nAssistant: bye", True),
+        ("Sure.\nHuman: thanks", True),
+        ("Human: hi\n\nAssistant: hello", True),
+        ("It said Human: hi.", False),  # a mention: T2 reports it
+        ("The Human: a history", False),
+    ],
+)
+def test_an_answer_of_a_ready_pair_that_goes_on_with_another_turn_is_set_aside(
+    said: str, is_marked: bool
+) -> None:
+    for side in ("chosen", "rejected"):
+        _, aside = rewrite_row("pairs", {"row": 1} | PAIR | {side: [assistant(said)]}, how())
+        assert [one["code"] for one in aside] == ["role-marker"] * is_marked
 
 
 @pytest.mark.parametrize(
@@ -161,13 +213,11 @@ def test_a_ready_pair_goes_on_as_it_came() -> None:
         (8.5, 8.0, 0.5, True),
         (8.5, 8.0, 0.4, False),
         (7.0, 8.0, 0, False),  # the wrong way round, which the check of scores tells
-        (None, 8.0, 0, False),
-        (float("nan"), 8.0, 0, False),
-        (float("inf"), float("inf"), 0, False),
+        (None, None, 0, False),
     ],
 )
 def test_a_pair_with_scores_is_a_tie_unless_they_differ_by_more_than_the_least_margin(
-    chosen: float | None, rejected: float, least: float, is_tie: bool
+    chosen: float | None, rejected: float | None, least: float, is_tie: bool
 ) -> None:
     row = PAIR | {"score_chosen": chosen, "score_rejected": rejected}
     kept, aside = rewrite_row("pairs", {"row": 1} | row, how(least_margin=least))
@@ -198,7 +248,13 @@ def test_a_prompt_s_fault_is_named_by_its_turn_after_the_system_message(
     prompt: list[Message], fault: str | None
 ) -> None:
     found = prompt_fault(prompt)
-    assert (found[1] if found else None) == fault
+    assert (found.reason if found else None) == fault
+
+
+def test_a_prompt_s_fault_shows_the_turn_that_is_to_blame() -> None:
+    row = PAIR | {"prompt": [user("a\nb"), user("it's\nme")]}
+    (aside,) = rewrite_row("pairs", {"row": 1} | row, how())[1]
+    assert aside["text"] == "it's\nme"
 
 
 @pytest.mark.parametrize(

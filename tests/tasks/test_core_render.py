@@ -220,7 +220,7 @@ def test_an_answer_that_holds_an_end_of_sequence_is_set_aside(named):
     odd = pair(3, ASKED, "Yes.", f"I say {end} and go on.")
     kept, aside = measure_tokens([*PAIRS, odd], tokenizer, 10_000)
     assert [row["row"] for row in kept] == [1, 2, 5]
-    assert [(row["row"], row["code"]) for row in aside] == [(3, "template")]
+    assert [(row["row"], row["code"]) for row in aside] == [(3, "role-marker")]
     assert aside[0]["reason"] == f"rejected holds {end}, which ends an answer"
 
 
@@ -372,6 +372,9 @@ def test_a_file_is_measured_like_a_list_and_keeps_its_columns(tmp_path, monkeypa
     assert aside == aside_of_list
     assert sorted(row["row"] for row in [*kept, *aside]) == sorted(row["row"] for row in rows)
     assert {row["code"] for row in aside} == {"template", "too-long"}
+    told = [row["reason"] for row in aside if row["code"] == "too-long"]
+    lengths = sorted(one.tokens or 0 for one in rendered(tokenizer, rows))[-len(told) :]
+    assert sorted(told) == [f"{tokens} tokens, over the limit of {limit}" for tokens in lengths]
     assert all(row["tokens"] <= limit for row in kept)
 
 

@@ -9,6 +9,7 @@ import random
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tasks.core.blocks import Broken, read_blocks, values_of
 from tasks.core.errors import InputError
 from tasks.core.forms import reader
 from tasks.core.reformat import How, aside_of_faults, rewrite_row, set_aside
+from tasks.core.rewrite import rewrite
 from tasks.core.settings import Data
 from tasks.core.transcripts import SPACES, plain_pairs
 
@@ -295,6 +297,29 @@ def test_no_more_rows_are_read_than_asked_for(tmp_path: Path, most: int) -> None
     assert [row["row"] for row in rows] == [n for n in range(1, read + 1) if n % 100]
 
 
+def test_scores_come_along_as_numbers_or_nothing_whichever_way_a_row_goes(tmp_path: Path) -> None:
+    scored = PLAIN | {"score_chosen": 1, "score_rejected": "2.5"}  # the checks tell the wrong way
+    pair: dict[str, Any] = {
+        "prompt": "Q",
+        "chosen": "A",
+        "rejected": "B",
+        "score_chosen": 2,
+        "score_rejected": 1,
+    }
+    cases: Any = [("hh-rlhf", [PLAIN, scored]), ("hh-rlhf", [PLAIN]), ("preference", [pair])]
+    for name, rows in cases:
+        file = write_lines(tmp_path / "rows.jsonl", rows)
+        told = reader([], "rows", name)
+        quick.rewrite([(file.name, file)], told, HOW, tmp_path)
+        table = pq.read_table(tmp_path / "rows.parquet")
+        scores = table.select(["score_chosen", "score_rejected"])
+        assert set(scores.schema.types) == {pa.float64()} and len(table) == len(rows)
+        expected = [(r.get("score_chosen"), r.get("score_rejected")) for r in rows]
+        assert [(*one.values(),) for one in scores.to_pylist()] == [
+            tuple(s if s is None else float(s) for s in both) for both in expected
+        ]
+
+
 def test_nothing_is_read_beyond_the_rows_asked_for(tmp_path: Path) -> None:
     files = [write_lines(tmp_path / f"{name}.jsonl", [PLAIN] * 3) for name in "abc"]
     files.append(tmp_path / "damaged.jsonl.gz")
@@ -337,3 +362,41 @@ def test_a_part_of_an_array_is_read_as_the_whole_of_it_is() -> None:
         ["a", "Good morning.", "c"],
         ["b", "Go away.", "d"],
     ]
+
+
+def test_of_pairs_whose_answers_are_made_anew_only_the_prompts_are_looked_at(
+    tmp_path: Path,
+) -> None:
+    """Equal, empty and tied answers are no reason to ask nothing."""
+    answers = [("a", "a"), ("", "b"), ("a", "b"), ("Human: a", "b")]
+    rows = [
+        {"prompt": f"Q {n}?", "chosen": chosen, "rejected": rejected}
+        for n, (chosen, rejected) in enumerate(answers)
+    ]
+    rows += [{"prompt": " ", "chosen": "a", "rejected": "b"}]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    read = reader(list(enumerate(rows, start=1)), path.name)
+    how = How.of(Data(path=str(path)), prompts_only=True)
+    facts = rewrite([(path.name, path)], read, how, tmp_path)
+    assert (facts["read"], facts["kept"], facts["reasons"]) == (5, 4, {"no-prompt": 1})
+    kept = pq.read_table(tmp_path / "rows.parquet").to_pylist()
+    assert [row["prompt"][-1]["content"] for row in kept] == [f"Q {n}?" for n in range(4)]
+    assert set(kept[0]) == {"row", "prompt"}
+
+
+def test_the_prompts_of_real_transcripts_are_those_of_their_pairs(
+    real_data: Path, tmp_path: Path
+) -> None:
+    path = real_data / "hh-harmless-base-test.jsonl.gz"
+    sample = list(islice(values_of(next(read_blocks(path))), 1_000))
+    read = reader(sample, path.name)
+    for name, alone in (("pairs", False), ("prompts", True)):
+        (tmp_path / name).mkdir()
+        how = How.of(Data(path=str(path)), prompts_only=alone)
+        rewrite([(path.name, path)], read, how, tmp_path / name)
+    pairs = pq.read_table(tmp_path / "pairs" / "rows.parquet", columns=["row", "prompt"])
+    prompts = pq.read_table(tmp_path / "prompts" / "rows.parquet").to_pylist()
+    by_row = {row["row"]: row["prompt"] for row in prompts}
+    assert len(prompts) > len(pairs)  # those that were set aside for their answers
+    assert all(by_row[row["row"]] == row["prompt"] for row in pairs.to_pylist())

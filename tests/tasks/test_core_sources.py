@@ -54,7 +54,7 @@ def test_home_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("missing.jsonl", "no such file"),
         ("LICENSE", "not a file that can be read"),
-        ("a/*", "README.md: not a file that can be read"),
+        ("a/README*", "no file to read there"),
         ("*.jsonl", "no file to read there"),
         ("empty", "no file to read there; known: .jsonl"),
     ],
@@ -73,7 +73,22 @@ def test_a_name_with_a_slash_is_a_repository_unless_a_file_says_otherwise(tmp_pa
 
 @pytest.mark.parametrize("ending", [*FILE_ENDINGS])
 def test_the_kind_is_told_by_the_name_also_of_a_packed_file(ending: str) -> None:
-    assert kind_of(Path(f"some.parquet.json.rows{ending}")) == ending.split(".")[1]
+    kinds = {"ndjson": "jsonl", "tsv": "csv"}
+    kind = ending.split(".")[1]
+    for name in (f"some.parquet.json.rows{ending}", f"ROWS{ending.upper()}"):
+        assert kind_of(Path(name)) == kinds.get(kind, kind)
+
+
+def test_a_glob_passes_over_what_it_finds_of_other_kinds_as_a_folder_does(folder: Path) -> None:
+    assert files_of(f"{folder}/a/*") == files_of(f"{folder}/a") == [folder / "a/first.jsonl"]
+
+
+def test_endings_count_in_any_case(tmp_path: Path) -> None:
+    path = tmp_path / "Rows.JSONL.GZ"
+    path.write_bytes(packed(path, TEXT))
+    assert path.read_bytes() == gzip.compress(TEXT, mtime=0)
+    assert files_of(str(tmp_path)) == files_of(str(path)) == [path]
+    assert read_bytes(path) == TEXT and is_file("Rows.CSV")
 
 
 @pytest.mark.parametrize("ending", ["", ".gz", ".zst"])

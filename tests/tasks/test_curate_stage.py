@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from random_models import classifier, tokenizer_in, writer
 
+from tasks.core import generate
 from tasks.core.answers import journal_path
 from tasks.core.fields import Row
 from tasks.core.models import resolve_model
@@ -81,7 +82,8 @@ def test_on_policy_pairs_come_with_all_completions_and_nothing_is_asked_twice(
     assert {"tokens", "prompt_is_prefix"} <= set(pairs[0])
     assert curate(how).cached
 
-    journal = journal_path("sampled", {"base": str(base)})
+    packages = ("torch", "transformers")
+    journal = journal_path("sampled", {"base": str(base)}, generate, packages)
     asked = journal.read_bytes()
     other = curate(how.model_copy(update={"least_margin": 0.001}))
     assert not other.cached

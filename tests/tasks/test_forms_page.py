@@ -1,15 +1,20 @@
 """docs/forms.md says what the code does: every form, and what each example becomes."""
 
+import csv
 import json
 import re
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from ground import ROOT
 
 from tasks.core.as_pairs import as_pairs
+from tasks.core.blocks import read_blocks, values_of
 from tasks.core.forms import Loaded, Reader, reader
-from tasks.core.reformat import How, aside_of_faults, rewrite_row
+from tasks.core.reformat import How, Row, aside_of_faults, rewrite_row
+from tasks.core.rewrite import rewrite
+from tasks.core.rows import read_rows
 from tasks.core.settings import Data, FormName
 
 PAGE = (ROOT / "docs" / "forms.md").read_text("utf-8")
@@ -39,9 +44,39 @@ def test_an_example_is_told_by_itself_and_becomes_what_the_page_says(
     told = reader([(1, value)], "rows", name if texts_alone else None)
     assert told.slug == name
     form, row, faults = told.read(value)
-    made, aside = rewrite_row(form, {"row": 1} | row, How.of(Data(path="rows.jsonl")))
-    assert (faults, aside) == ([], []) and made == [{"row": 1} | json.loads(becomes)]
-    assert ("chosen" in made[0]) == (BECOMES[name] == "pairs")
+    assert faults == []
+    made = assert_becomes(form, row, becomes)
+    assert ("chosen" in made) == (BECOMES[name] == "pairs")
+
+
+def assert_becomes(form: Any, row: Row, becomes: str) -> Row:
+    """The page leaves out scores where there are none."""
+    (made,), aside = rewrite_row(form, {"row": 1} | row, How.of(Data(path="rows.jsonl")))
+    told = {"score_chosen": None, "score_rejected": None} if "chosen" in made else {}
+    assert aside == [] and made == {"row": 1} | told | json.loads(becomes)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("name", "published", "becomes"), [one for one in EXAMPLES if one[1].startswith("{")]
+)
+def test_an_example_becomes_the_same_from_a_csv_file(
+    tmp_path: Path, name: Any, published: str, becomes: str
+) -> None:
+    value = json.loads(published)
+    cells = [one if isinstance(one, str) else json.dumps(one) for one in value.values()]
+    path = tmp_path / "rows.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([[*value], cells])
+    rows = [row for block in read_blocks(path) for row in values_of(block)]
+    texts_alone = name == "implicit-prompt" and isinstance(value["chosen"], str)
+    told = reader(rows, "rows", name if texts_alone else None)
+    form, row, faults = told.read(rows[0][1])
+    assert (told.slug, faults) == (name, [])
+    assert_becomes(form, row, becomes)
+    rewrite([(path.name, path)], reader([], "rows", name), How.of(Data(path="rows")), tmp_path)
+    (written,) = read_rows(tmp_path / "rows.parquet")
+    assert written == {key: None for key in written} | {"row": 1} | json.loads(becomes)
 
 
 @pytest.mark.parametrize(("name", "published", "becomes"), EXAMPLES)
@@ -50,8 +85,8 @@ def test_an_example_becomes_the_same_where_its_form_is_set(
 ) -> None:
     for sample in ([(1, json.loads(published))], []):
         form, row, faults = reader(sample, "rows", name).read(json.loads(published))
-        made, aside = rewrite_row(form, {"row": 1} | row, How.of(Data(path="rows.jsonl")))
-        assert (faults, aside) == ([], []) and made == [{"row": 1} | json.loads(becomes)]
+        assert faults == []
+        assert_becomes(form, row, becomes)
 
 
 JUNK: list[Any] = [None, True, 7, float("nan"), 1e400, "", "text", "[", '["a"]', [], [7], {}, [[]]]

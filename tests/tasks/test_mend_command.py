@@ -11,7 +11,7 @@ from pair_files import natural, written
 
 from tasks.core.errors import InputError
 from tasks.core.load import load_file
-from tasks.core.mend import mend, sentences
+from tasks.core.mend import mend, mend_in_words, sentences
 
 
 def test_mend_applies_each_safe_remedy_and_says_what_it_did(tmp_path):
@@ -237,3 +237,59 @@ def test_mend_reads_local_files_only(tmp_path):
         assert str(refused.value).startswith("owner/name: no such file. `mend` reads")
     with pytest.raises(InputError, match="is a file that is read"):
         mend(path, tmp_path / "test.jsonl", written(tmp_path / "test.jsonl", natural(3, seed=1)))
+
+
+def set_aside_file(path, records):
+    """A run's set-aside.parquet of (row, code, record)."""
+    rows = [
+        {"row": row, "code": code, "reason": "", "text": "", "record": text, "used": code == "used"}
+        for row, code, text in records
+    ]
+    pl.DataFrame(rows).write_parquet(path)
+    return str(path)
+
+
+def test_rows_that_a_run_set_aside_become_lines_that_a_person_can_mend(tmp_path):
+    empty = natural(1)[0] | {"chosen": " ", "note": "1e400 \u2028"}
+    records = [
+        (2, "empty-answer", json.dumps(empty, ensure_ascii=False)),
+        (5, "unreadable", '{"prompt": oops}\r'),
+        (7, "damaged", json.dumps(natural(2)[1], indent=2)),
+        (7, "too-long", json.dumps(natural(2)[1], indent=2)),
+        (8, "used", "{}"),
+        (9, "unreadable", '"quoted" wrongly,2\n'),
+    ]
+    source, out = set_aside_file(tmp_path / "set-aside.parquet", records), tmp_path / "again.jsonl"
+    done = pairpress("mend", source, "--out", str(out))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "set aside, unreadable: 2 rows (2, 4)",
+        "set aside, empty-answer: 1 row (1)",
+        "set aside, damaged: 1 row (3)",
+        "4 rows written as the source has them, none changed or dropped: "
+        f"mend them in {out} and feed that file in",
+    ]
+    first, oops, third, wrong = out.read_text().removesuffix("\n").split("\n")
+    assert first == records[0][2] and json.loads(third) == natural(2)[1]
+    assert (oops, wrong) == ('{"prompt": oops}', '"quoted" wrongly,2')
+    again = [empty | {"chosen": "now it says something"}, natural(2)[1]]
+    loaded = load_file(written(tmp_path / "mended.jsonl", again))
+    assert len(loaded.rows) == 2
+
+
+def test_rows_set_aside_become_text_and_are_judged_by_no_test_file(tmp_path):
+    source = set_aside_file(tmp_path / "set-aside.parquet", [(1, "damaged", "{}")])
+    test = written(tmp_path / "test.jsonl", natural(3))
+    for out, against, said in (
+        (tmp_path / "again.parquet", None, "become lines of text"),
+        (tmp_path / "again.json", None, r"Name a .jsonl file"),
+        (tmp_path / "again.jsonl", test, "--against .*give it when you mend what is written"),
+        (tmp_path / "none" / "again.jsonl", None, "no such folder"),
+        (Path(source), None, "is a file that is read"),
+    ):
+        with pytest.raises(InputError, match=said):
+            mend_in_words(source, out, against)
+    nothing = set_aside_file(tmp_path / "whole.parquet", [(1, "damaged", "{}")])
+    pl.read_parquet(nothing).clear().write_parquet(nothing)
+    with pytest.raises(InputError, match="no whole row was set aside"):
+        mend_in_words(nothing, tmp_path / "again.jsonl", None)

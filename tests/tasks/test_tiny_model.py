@@ -97,10 +97,13 @@ def test_a_row_over_the_limit_is_set_aside_and_never_cut(loaded):
         sides = [answer_ids(tokenizer, row["prompt"], row[side]) for side in ("chosen", "rejected")]
         assert row["tokens"] == max(map(len, sides))
     limit = sorted(row["tokens"] for row in kept)[3]
+    over = [row["tokens"] for row in kept if row["tokens"] > limit]
     kept, aside = measure_tokens(PAIRS, tokenizer, max_length=limit)
     assert len(kept) + len(aside) == len(PAIRS)
     assert all(row["tokens"] <= limit for row in kept)
-    assert {row["reason"] for row in aside} == {f"over the limit of {limit} tokens"}
+    assert [row["reason"] for row in aside] == [
+        f"{tokens} tokens, over the limit of {limit}" for tokens in over
+    ]
 
 
 def test_merging_is_refused_on_fewer_than_fifty_held_out_prompts(base, tmp_path):
