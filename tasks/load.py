@@ -19,7 +19,7 @@ OF_THE_HUB = ("revision", "name", "data_dir", "data_files", "split", "streaming"
 def load_rows(data: Data) -> Folder:
     """Pin the source and tell its form. A Hub data set is stored, a local file is left in place.
 
-    facts: form, read_as, source (as given), source_digest (sha256 or commit), licence.
+    facts: form, read_as, slug, source (as given), source_digest (sha256 or commit), licence.
     """
     local = sources.is_file(data.path)
     if local and (idle := _set_for_the_hub(data)):
@@ -32,7 +32,7 @@ def load_rows(data: Data) -> Folder:
     def make(folder: Path) -> dict[str, Any]:
         if not local:
             hub_data.store_hub(data, source["source_digest"], folder)
-        (folder / "source.json").write_text(json.dumps(source))
+        (folder / "source.json").write_text(json.dumps(source))  # its digest is this stage's
         name = data.path if local else f"{data.path}[{data.split}]"
         reader = forms.reader(_sample(_files(data, folder)), name, data.form)
         return {"form": reader.form, "read_as": reader.read_as, "slug": reader.slug} | source
@@ -48,7 +48,6 @@ def source_files(raw: Folder, data: Data) -> list[tuple[str, Path]]:
 
 
 def _files(data: Data, folder: Path) -> list[tuple[str, Path]]:
-    """(where a person finds it, path)."""
     if sources.is_file(data.path):
         paths = sources.files_of(data.path)
         above = os.path.commonpath([path.parent for path in paths])  # nobody's business
@@ -70,11 +69,8 @@ def _sample(files: list[tuple[str, Path]]) -> list[tuple[int, Any]]:
 def _local_source(data: Data) -> dict[str, Any]:
     digests = [file_digest(path) for path in sources.files_of(data.path)]
     whole = hashlib.sha256("\n".join(digests).encode()).hexdigest()
-    return {
-        "source": Path(data.path).name,
-        "source_digest": digests[0] if len(digests) == 1 else whole,
-        "licence": None,
-    }
+    digest = digests[0] if len(digests) == 1 else whole
+    return {"source": Path(data.path).name, "source_digest": digest, "licence": None}
 
 
 def _hub_source(data: Data) -> dict[str, Any]:
