@@ -9,6 +9,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from expectations.measures.pairs import Pairs
+from expectations.measures.shortcuts import OneSided
+from expectations.measures.votes import names, votes
+
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data"
 SCHEMA = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
 WORDS = """
@@ -90,3 +94,18 @@ def planted(count, share, change, seed=0):
 def rewritten(real_data):
     rows = json.loads((real_data / "instruction-preference.json").read_text(encoding="utf-8"))
     return [(f"{r['instruction']}\n{r['input']}", r["chosen"], r["rejected"]) for r in rows]
+
+
+def one_sided_feature(frame, **fields):
+    return OneSided(**fields).judge(Pairs(frame))
+
+
+def counted(frame):
+    """Every feature tested, by name."""
+    pairs = Pairs(frame)
+    tested = votes(pairs).features
+    return tested.with_columns(feature=pl.Series(names(pairs, (), tested), dtype=pl.String))
+
+
+def feature(frame, name):
+    return counted(frame).row(by_predicate=pl.col("feature") == name, named=True)

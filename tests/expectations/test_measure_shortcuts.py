@@ -6,32 +6,24 @@ import random
 
 import polars as pl
 import pytest
-from pair_makers import frame_of, hh_frame, natural_pairs, planted, rewritten
+from pair_makers import (
+    feature,
+    frame_of,
+    hh_frame,
+    natural_pairs,
+    one_sided_feature,
+    planted,
+    rewritten,
+)
 
 from expectations.measures.pairs import Pairs
 from expectations.measures.shortcuts import Frequent, NearPerfect, OneSided, Weak
-from expectations.measures.votes import names, votes
 
 ALL = (OneSided(), NearPerfect(), Frequent(), Weak())
 
 
-def one_sided_feature(frame, **fields):
-    return OneSided(**fields).judge(Pairs(frame))
-
-
 def near_perfect_feature(frame):
     return NearPerfect().judge(Pairs(frame))
-
-
-def counted(frame):
-    """Every feature tested, by name."""
-    pairs = Pairs(frame)
-    tested = votes(pairs).features
-    return tested.with_columns(feature=pl.Series(names(pairs, (), tested), dtype=pl.String))
-
-
-def feature(frame, name):
-    return counted(frame).row(by_predicate=pl.col("feature") == name, named=True)
 
 
 def named(finding):

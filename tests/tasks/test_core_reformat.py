@@ -8,46 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from one_row import assistant, how, out, user, why
 
 from tasks.core.load import load_file
 from tasks.core.reformat import (
-    How,
-    Message,
     Row,
     rewrite_row,
     transcript,
 )
-from tasks.core.settings import Data
 
 LAST_TURN = "\n\nAssistant:"
 PROMPTS_DIFFER = "the two prompts differ before the last assistant turn"
 HH_FILES = ("hh-harmless-base-test.jsonl.gz", "hh-helpful-base-test.jsonl.gz")
-
-
-def user(content: str) -> Message:
-    return {"role": "user", "content": content}
-
-
-def assistant(content: str) -> Message:
-    return {"role": "assistant", "content": content}
-
-
-def how(**said: Any) -> How:
-    return How.of(Data(path="rows.jsonl", **said))
-
-
-def out(form: Any, row: Row, **said: Any) -> list[Row]:
-    """The rows that one source row becomes, without its number."""
-    kept, aside = rewrite_row(form, {"row": 7} | row, how(**said))
-    assert aside == [] and {one.pop("row") for one in kept} == {7}
-    return kept
-
-
-def why(form: Any, row: Row, **said: Any) -> tuple[str, str]:
-    """(code, reason) one row was set aside for."""
-    kept, aside = rewrite_row(form, {"row": 7} | row, how(**said))
-    assert kept == [] and [one["row"] for one in aside] == [7]
-    return aside[0]["code"], aside[0]["reason"]
 
 
 def test_a_transcript_splits_into_turns_without_outer_white_space() -> None:

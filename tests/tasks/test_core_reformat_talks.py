@@ -3,18 +3,10 @@
 from typing import Any
 
 import pytest
+from one_row import assistant, how, out, user, why
 
 from tasks.core.forms import reader
-from tasks.core.reformat import How, Message, Row, aside_of_faults, prompt_fault, rewrite_row
-from tasks.core.settings import Data
-
-
-def user(content: str) -> Message:
-    return {"role": "user", "content": content}
-
-
-def assistant(content: str) -> Message:
-    return {"role": "assistant", "content": content}
+from tasks.core.reformat import Message, Row, aside_of_faults, prompt_fault, rewrite_row
 
 
 def system(content: str) -> Message:
@@ -25,27 +17,9 @@ def tool(content: str) -> Message:
     return {"role": "tool", "content": content}
 
 
-def how(**said: Any) -> How:
-    return How.of(Data(path="rows.jsonl", **said))
-
-
 NEUTRAL = system(how().system_prompt)
 PAIR = {"prompt": [user("q")], "chosen": [assistant("a")], "rejected": [assistant("b")]}
 PAIR |= dict.fromkeys(("score_chosen", "score_rejected"))
-
-
-def out(form: Any, row: Row, **said: Any) -> list[Row]:
-    """The rows that one source row becomes, without its number."""
-    kept, aside = rewrite_row(form, {"row": 7} | row, how(**said))
-    assert aside == [] and {one.pop("row") for one in kept} == {7}
-    return kept
-
-
-def why(form: Any, row: Row, **said: Any) -> tuple[str, str]:
-    """(code, reason) one row was set aside for."""
-    kept, aside = rewrite_row(form, {"row": 7} | row, how(**said))
-    assert kept == [] and [one["row"] for one in aside] == [7]
-    return aside[0]["code"], aside[0]["reason"]
 
 
 TALK = [system("You are Qwen."), user("Hi"), assistant("Hello"), user(" Who are you? ")]
