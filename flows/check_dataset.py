@@ -10,7 +10,7 @@ from prefect import flow
 from expectations.measures.suite import Profile
 from tasks.check_dataset import check_sources
 from tasks.core.check_files import Told
-from tasks.core.settings import FormName
+from tasks.core.form_names import FormName
 
 
 @flow(name="check-dataset", log_prints=False)

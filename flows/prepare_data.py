@@ -1,4 +1,4 @@
-"""load -> reformat -> deduplicate -> split -> curate -> validate: raw rows in, sound pairs out."""
+"""load -> reformat -> deduplicate -> split -> curate -> account -> validate: sound pairs out."""
 
 from prefect import flow
 

@@ -16,9 +16,9 @@ from tasks.core import (
 from tasks.core import rows as rows_file
 from tasks.core.answers import Answer
 from tasks.core.errors import InputError
+from tasks.core.fields import Message, Row
 from tasks.core.models import ModelRef, load_model, load_tokenizer, resolve_model
 from tasks.core.own_answers import require_pairs
-from tasks.core.reformat import Message, Row
 from tasks.core.rows import read_rows, write_rows
 from tasks.core.settings import Correction, Data, Endpoint, OnPolicy
 from tasks.core.stage import Folder

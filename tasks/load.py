@@ -19,14 +19,15 @@ OF_THE_HUB = ("revision", "name", "data_dir", "data_files", "split", "streaming"
 def load_rows(data: Data) -> Folder:
     """Pin the source and tell its form. A Hub data set is stored, a local file is left in place.
 
-    facts: form, read_as, slug, source (as given), source_digest (sha256 or commit), licence.
+    facts: form, read_as, slug, source (file or repository), source_digest (sha256 or commit),
+    licence.
     """
     local = sources.is_file(data.path)
     if local and (idle := _set_for_the_hub(data)):
         names = ", ".join(f"data.{name}" for name in idle)
         log(f"load: {names}: of a Hub data set, and data.path is local; no part of this run")
     source = _local_source(data) if local else _hub_source(data)
-    which = {"name", "data_dir", "data_files", "split"}
+    which = {*OF_THE_HUB} - {"revision", "streaming"}
     made_from = source | data.model_dump(include={"max_rows", "form"} | (set() if local else which))
 
     def make(folder: Path) -> dict[str, Any]:

@@ -10,15 +10,15 @@ from tasks.core.models import ModelRef, load_tokenizer
 from tasks.core.rows import write_rows
 from tasks.core.settings import Data, OnPolicy, Splits
 from tasks.core.stage import Folder
-from tasks.load import source_files
+from tasks.load import OF_THE_HUB, source_files
 from tasks.set_aside import add_aside, described, require_some, set_aside_before, told
 from tasks.staged import log, stage_task, staged
 
 
 @stage_task("reformat")
 def reformat_rows(raw: Folder, base: ModelRef, data: Data, on_policy: OnPolicy | None) -> Folder:
-    """facts: read (source rows), rows, set_aside and their reasons, template (what it adds)."""
-    settings = data.model_dump(exclude={"path", "revision", "near_duplicates", "streaming"})
+    """facts: read (source rows), rows, set_aside and their reasons, form."""
+    settings = data.model_dump(exclude={"path", "near_duplicates", *OF_THE_HUB})
 
     def make(folder: Path) -> dict[str, Any]:
         tokenizer = load_tokenizer(base)

@@ -13,7 +13,7 @@ import polars as pl
 
 from tasks.core.aside import CODES
 from tasks.core.errors import InputError
-from tasks.core.reformat import Row
+from tasks.core.fields import Row
 from tasks.core.rows import count_rows, write_rows
 from tasks.core.stage import Folder
 from tasks.staged import log, markdown

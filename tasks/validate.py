@@ -37,8 +37,7 @@ def validate_pairs(
 ) -> Folder:
     """`account`: what became of every source row."""
     slots = slots_of(correction)
-    by_form = "hh" if pairs.facts["form"] == "hh" else "preference"
-    profile = checks.profile or ("identity" if slots else by_form)
+    profile = checks.profile or suite.profile_of(bool(slots), pairs.facts["form"] == "hh")
     asked = suite.suite(
         profile,
         ANSWERED_BY_ACCOUNT | checks.change,

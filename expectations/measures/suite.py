@@ -147,6 +147,11 @@ def suite(
     return asked
 
 
+def profile_of(renamed: bool, transcripts: bool) -> Profile:
+    """The profile of data of which nobody said one."""
+    return "identity" if renamed else "hh" if transcripts else "preference"
+
+
 def run(pairs: Pairs, asked: Sequence[Measure]) -> list[Finding]:
     pairs.read([measure for measure in asked if isinstance(measure, RowMeasure)])
     return [measure.judge(pairs) for measure in asked]

@@ -17,8 +17,8 @@ from typing import Any
 import polars as pl
 
 from tasks.core.blocks import read_blocks
+from tasks.core.fields import Row
 from tasks.core.progress import progress
-from tasks.core.reformat import Row
 from tasks.core.row_texts import texts_of_rows
 
 SCHEMA = {

@@ -14,14 +14,14 @@ import polars as pl
 from expectations.measures.identity import Slot
 from expectations.measures.measure import Measure
 from expectations.measures.pairs import Pairs
-from expectations.measures.suite import CHECKS, Profile, suite
+from expectations.measures.suite import CHECKS, Profile, profile_of, suite
 from tasks.core.as_pairs import as_pairs
 from tasks.core.errors import InputError
+from tasks.core.fields import Row
+from tasks.core.form_names import FormName
 from tasks.core.frame import pairs_frame
 from tasks.core.hub_data import load_hub_splits, resolve_data
 from tasks.core.load import Loaded, load_file
-from tasks.core.reformat import Row
-from tasks.core.settings import FormName
 from tasks.core.sources import is_file
 
 
@@ -194,7 +194,7 @@ def _profile(told: Told, forms: set[str]) -> tuple[Profile, dict[str, Any]]:
     in_file, changes = read_suite(told.suite_file) if told.suite_file else (None, {})
     asked = told.profile or in_file
     if asked is None:
-        asked = "identity" if told.allow else "hh" if forms == {"hh"} else "preference"
+        asked = profile_of(bool(told.allow), forms == {"hh"})
     for profile in get_args(Profile):
         if profile == asked:
             return profile, changes

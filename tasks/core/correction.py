@@ -144,7 +144,7 @@ def unexplained(pairs: list[Row], renames: Renames) -> list[str | None]:
 
 def require_every_slot(pairs: list[Row], renames: Renames) -> None:
     """Raises InputError for a slot that no answer says: the I1 check would refuse it as stale."""
-    known = spellings(renames)
+    known = spellings_of(renames)
     said_slots = {known[edit["old"]].slot for row in pairs for edit in row["edits"]}
     for one in renames:
         if one.slot not in said_slots:

@@ -134,8 +134,6 @@ class OwnCache:
     Rows may leave it. None can join while others are in it, and it copies for each new token.
     """
 
-    is_full = False
-
     def __init__(self, model: Any) -> None:
         from transformers import DynamicCache
 

@@ -18,8 +18,8 @@ from typing import Any
 import polars as pl
 
 from tasks.core.aside import set_aside
+from tasks.core.fields import Row
 from tasks.core.progress import progress
-from tasks.core.reformat import Row
 from tasks.core.rows import batches_of, count_rows
 
 PERMUTATIONS, BANDS, SEED = 128, 16, 1
@@ -97,7 +97,7 @@ def _equal(rows: pl.DataFrame) -> list[Row]:
     code = "duplicate" if pairs else "repeated-prompt"
     what = "the same row as" if pairs else "the same prompt as"
     told = [
-        {"at": at, "row": row, "code": code, "reason": f"{what} row {there}"}
+        {"at": at, "row": row, "code": code, "reason": f"{what} row {there}", "there": there}
         for at, row, there in again.filter(pl.col("nth") > 0)
         .select("at", "row", "first")
         .iter_rows()
@@ -120,9 +120,9 @@ def _equal(rows: pl.DataFrame) -> list[Row]:
     for at, row, there in against.select("at", "row", "there").iter_rows():
         reason = f"row {there} prefers the other of the same two answers"
         told.append({"at": at, "row": row, "code": "contradiction", "reason": reason})
-    lost = {row for _, row, _ in against.select("at", "row", "there").iter_rows()}
+    lost = set(against["row"])
     for one in told:  # what repeats a row that contradicts another contradicts it as well
-        if one["code"] == "duplicate" and int(one["reason"].rsplit(" ", 1)[1]) in lost:
+        if one["code"] == "duplicate" and one["there"] in lost:
             one["code"] = "contradiction"
             one["reason"] += ", which another row contradicts"
     return told

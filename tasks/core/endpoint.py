@@ -25,8 +25,8 @@ from pydantic import BaseModel, Field, ValidationError
 
 from tasks.core.answers import Answer, journal_at
 from tasks.core.errors import InputError
+from tasks.core.fields import Message
 from tasks.core.progress import progress
-from tasks.core.reformat import Message
 from tasks.core.settings import Endpoint
 
 TRIES = 5

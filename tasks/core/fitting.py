@@ -9,8 +9,8 @@ from typing import Any
 
 from tasks.core.errors import InputError
 from tasks.core.fields import SCORE_COLUMNS, columns_of, is_not
+from tasks.core.form_names import FormName
 from tasks.core.judged import JUDGED
-from tasks.core.settings import FormName
 from tasks.core.shapes import (
     MESSAGE_LISTS,
     PAIRS,

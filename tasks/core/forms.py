@@ -41,7 +41,7 @@ from tasks.core.fitting import (
     why_no_form,
 )
 from tasks.core.fitting import require_columns as require_columns
-from tasks.core.settings import FormName
+from tasks.core.form_names import FormName
 from tasks.core.shapes import (
     MESSAGE_LISTS,
     PROMPT_ONLY,

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from expectations.measures.chunk import FAULT, MESSAGES, SIDES
-from tasks.core.fields import SCORES
-from tasks.core.reformat import Row
+from tasks.core.fields import SCORES, Row
 
 
 def pairs_frame(rows: Sequence[Row], split: str) -> pl.DataFrame:

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core.answers import Answer as Answer
-from tasks.core.answers import journal_at
+from tasks.core.answers import Answer, journal_at
 from tasks.core.choices import Choose, by_chance, likeliest
 from tasks.core.decoding import REFILL, Batch, Job
+from tasks.core.fields import Message
 from tasks.core.progress import progress
-from tasks.core.reformat import Message
 from tasks.core.render import prompt_ids
 
 

@@ -20,11 +20,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from tasks.core.errors import InputError
+from tasks.core.form_names import FormName
 from tasks.core.forms import Loaded, checked, require_columns
 from tasks.core.hub import hub_errors
 from tasks.core.load import rows_of
 from tasks.core.progress import progress
-from tasks.core.settings import FormName
 from tasks.core.sources import files_of, is_known
 
 if TYPE_CHECKING:

@@ -24,10 +24,10 @@ from tasks.core.blocks import (
     values_of,
 )
 from tasks.core.csv_rows import open_csv
+from tasks.core.form_names import FormName
 from tasks.core.forms import Loaded as Loaded
 from tasks.core.forms import checked, require_columns
 from tasks.core.json_array import elements
-from tasks.core.settings import FormName
 from tasks.core.sources import files_of, kind_of, read_bytes
 
 Numbered = list[tuple[int, Any]]

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.errors import InputError, Refused
+from tasks.core.fields import Message, Row
 from tasks.core.generate import generate
 from tasks.core.models import ModelRef, load_model, load_tokenizer
-from tasks.core.reformat import Message, Row
 from tasks.core.render import prompt_ids
 
 LOGIT_LIMIT = 1e-4  # fp32; 9.1e-6 was measured on the tiny model

@@ -16,10 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from tasks.core.aside import set_aside as set_aside
-from tasks.core.fields import Faults, Form
-from tasks.core.fields import Message as Message
-from tasks.core.fields import Row as Row
+from tasks.core.aside import set_aside
+from tasks.core.fields import Faults, Form, Message, Row
 from tasks.core.placeholders import fill
 
 if TYPE_CHECKING:

@@ -90,7 +90,7 @@ def write_dataset(folder: Path, pairs: Folder, account: Folder) -> dict[str, int
     """data/SPLIT.parquet and set-aside.parquet; returns the rows of each split.
 
     completions/SPLIT.parquet beside them where answers were sampled: all of them, with scores.
-    What was set aside is published without the source's own text: nobody has looked at it.
+    What was set aside is published without the source's own rows: nobody has looked at them.
     """
     counts = _write_splits(pairs.path / "rows.parquet", folder / "data", PAIR_COLUMNS)
     completions = pairs.path / "completions.parquet"
@@ -237,7 +237,7 @@ def _card_facts(
     upstream = ModelCard.load(readme).data.to_dict() if readme.exists() else {}
     source = known.raw.facts
     sampled = known.pairs.path / "completions.parquet"
-    there = pl.read_parquet(sampled)["split"].unique() if sampled.exists() else ()
+    there = set(pl.read_parquet(sampled, columns=["split"])["split"]) if sampled.exists() else ()
     total = sum(counts.values())
     sizes = ((1000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
     digest_kind = "commit" if len(source["source_digest"]) == 40 else "sha256"

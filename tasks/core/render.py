@@ -19,9 +19,10 @@ from tasks.core.errors import InputError
 from tasks.core.fields import Message, Row
 from tasks.core.models import stop_ids
 from tasks.core.progress import progress
-from tasks.core.token_faults import SHOWN, SIDES, Rendered, judge
+from tasks.core.token_faults import SIDES, Rendered, judge
 
 BATCH = 1_000  # rows tokenised at once: of HH-RLHF about 30 MB of token ids
+ROWS_TOLD = 8  # further rows that are named when a run is refused
 
 # What a template is tried on whatever the data is; its answers begin and end like any text.
 PLAIN: list[list[Message]] = [
@@ -288,7 +289,7 @@ def _refuse(wrong: list[tuple[int, str]]) -> None:
     if not wrong:
         return
     row, what = wrong[0]
-    others = ", ".join(str(number) for number, _ in wrong[1 : SHOWN + 1])
-    dots = ", ..." if len(wrong) > SHOWN + 1 else ""
+    others = ", ".join(str(number) for number, _ in wrong[1 : ROWS_TOLD + 1])
+    dots = ", ..." if len(wrong) > ROWS_TOLD + 1 else ""
     more = f" Wrong as well: {several(len(wrong) - 1, 'row')} ({others}{dots})." if others else ""
     raise InputError(f"row {row}: {what}{more}")

@@ -22,20 +22,14 @@ from typing import Any, TypeVar
 
 import polars as pl
 
+from tasks.core.aside import set_aside
 from tasks.core.blocks import Block, Broken, read_blocks, values_of
 from tasks.core.columns import SIDES, Part, Table, parts_of, texts_of
 from tasks.core.fields import Form, Row
 from tasks.core.forms import Reader
 from tasks.core.placeholders import placeholders_left
 from tasks.core.progress import progress
-from tasks.core.reformat import (
-    SCORES,
-    How,
-    aside_of_faults,
-    message_of_system,
-    rewrite_row,
-    set_aside,
-)
+from tasks.core.reformat import SCORES, How, aside_of_faults, message_of_system, rewrite_row
 from tasks.core.transcripts import numbers_of, plain_pairs
 
 T = TypeVar("T")

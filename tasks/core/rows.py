@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from tasks.core.reformat import Row
+from tasks.core.fields import Row
 from tasks.core.stage import Folder
 
 MESSAGE_COLUMNS = ("prompt", "chosen", "rejected", "conversations")

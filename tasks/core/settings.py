@@ -11,28 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from tasks.core.form_names import FormName
 from tasks.core.spellings import name_slots
 
 if TYPE_CHECKING:
     from expectations.measures.identity import Slot
 
-# The forms of docs/forms.md, as tasks/core/forms.py reads them.
-FormName = Literal[
-    "sharegpt",
-    "messages",
-    "message-list",
-    "alpaca",
-    "query-response",
-    "prompt-only",
-    "hh-rlhf",
-    "preference",
-    "implicit-prompt",
-    "sharegpt-preference",
-    "chosen-messages",
-    "alpaca-preference",
-    "scored-answers",
-    "vote",
-]
 Spelt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 LossType = Literal["sigmoid", "ipo", "hinge", "robust", "apo_zero", "apo_down", "sft"]
 
@@ -139,7 +123,7 @@ class Correction(Section):
     """Pairs from the model's own answer (rejected) and the same answer renamed (chosen)."""
 
     renames: tuple[Rename, ...] = Field(
-        min_length=1, description="The first is the name that evaluation and gate ask about"
+        min_length=1, description="strict and leak ask about the slot of the first"
     )
     max_new_tokens: int = Field(64, ge=1, description="Answers cut off here are set aside")
     batch_size: int = Field(32, ge=1, description="Prompts answered at once")
@@ -322,7 +306,9 @@ class Gate(Section):
         description="Chosen tokens ranked first on validation; training stops there",
     )
     strict: float | None = Field(None, gt=0, le=1, description="Share: new name, no bare old name")
-    exact: float | None = Field(None, gt=0, le=1, description="Share: old answer, name replaced")
+    exact: float | None = Field(
+        None, gt=0, le=1, description="Share: old answer, all names replaced"
+    )
     same: float | None = Field(None, gt=0, le=1, description="Share: other answers unchanged")
     chosen_rewards: float | None = Field(
         None, description="Least eval rewards/chosen; below 0 chosen became less likely than before"
@@ -358,10 +344,10 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _checks_that_exist(self) -> Self:
-        from expectations.measures.suite import suite  # polars is slow to import
+        from expectations.measures.suite import profile_of, suite  # polars is slow to import
 
         slots = slots_of(self.curation)
-        profile = self.checks.profile or ("identity" if slots else "preference")
+        profile = self.checks.profile or profile_of(bool(slots), False)
         length = self.data.max_length
         suite(profile, self.checks.change, slots=slots, max_length=length, template_adds="")
         return self

@@ -26,9 +26,9 @@ from tasks.core.fields import (
     read_text,
     short,
 )
+from tasks.core.form_names import FormName
 from tasks.core.reformat import transcript
 from tasks.core.repeated import without_prompt
-from tasks.core.settings import FormName
 
 Names = tuple[str, ...]
 

@@ -15,7 +15,7 @@ from expectations.measures.chunk import question
 from expectations.measures.splits import question_key
 from tasks.core.aside import set_aside
 from tasks.core.errors import InputError
-from tasks.core.reformat import Row
+from tasks.core.fields import Row
 from tasks.core.rows import batches_of, copy_rows
 
 

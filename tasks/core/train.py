@@ -12,9 +12,9 @@ from time import monotonic
 from typing import Any
 
 from tasks.core.errors import Refused
+from tasks.core.fields import Row
 from tasks.core.models import ModelRef, device, load_model, load_tokenizer
 from tasks.core.progress import EVERY, tell
-from tasks.core.reformat import Row
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 TIMINGS = ("_runtime", "_per_second")  # left out: equal trainings leave equal bytes

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tasks.core.reformat import How, Message, Row, rewrite_row
+from tasks.core.fields import Message, Row
+from tasks.core.reformat import How, rewrite_row
 from tasks.core.settings import Data
 
 

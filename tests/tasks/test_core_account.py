@@ -11,7 +11,7 @@ import pytest
 from tasks.core.account import write_account
 from tasks.core.aside import set_aside
 from tasks.core.blocks import read_blocks, values_of
-from tasks.core.reformat import Row
+from tasks.core.fields import Row
 from tasks.core.rows import write_rows
 
 ROWS = [{"prompt": f"q{n}", "chosen": "a\u2028b", "rejected": "c"} for n in range(1, 7)]

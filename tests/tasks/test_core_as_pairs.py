@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tasks.core.as_pairs import as_pairs, order_faults
+from tasks.core.fields import Message, Row
 from tasks.core.forms import Loaded, checked
 from tasks.core.load import load_file
-from tasks.core.reformat import Message, Row
 
 NAMES = ("hh-harmless-base-test.jsonl.gz", "hh-helpful-base-test.jsonl.gz")
 TURN = re.compile(r"\n\n(Human|Assistant):")

@@ -8,9 +8,9 @@ import pytest
 from expectations.measures.pairs import Pairs
 from expectations.measures.splits import PromptInOneSplit
 from tasks.core.as_pairs import as_pairs
+from tasks.core.fields import Message, Row
 from tasks.core.forms import checked
 from tasks.core.frame import pairs_frame
-from tasks.core.reformat import Message, Row
 
 
 def turns(*contents: str, first: str = "user") -> list[Message]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tasks.core.duplicates import repeated_rows
-from tasks.core.reformat import Row
+from tasks.core.fields import Row
 from tasks.core.rows import write_rows
 
 WORDS = [f"word{number}" for number in range(500)]

@@ -10,12 +10,9 @@ from typing import Any
 import pytest
 from one_row import assistant, how, out, user, why
 
+from tasks.core.fields import Row
 from tasks.core.load import load_file
-from tasks.core.reformat import (
-    Row,
-    rewrite_row,
-    transcript,
-)
+from tasks.core.reformat import rewrite_row, transcript
 
 LAST_TURN = "\n\nAssistant:"
 PROMPTS_DIFFER = "the two prompts differ before the last assistant turn"

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from one_row import assistant, how, out, user, why
 
+from tasks.core.fields import Message, Row
 from tasks.core.forms import reader
-from tasks.core.reformat import Message, Row, aside_of_faults, prompt_fault, rewrite_row
+from tasks.core.reformat import aside_of_faults, prompt_fault, rewrite_row
 
 
 def system(content: str) -> Message:

@@ -18,10 +18,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.core import rewrite as quick
+from tasks.core.aside import set_aside
 from tasks.core.blocks import Broken, read_blocks, values_of
 from tasks.core.errors import InputError
 from tasks.core.forms import reader
-from tasks.core.reformat import How, aside_of_faults, rewrite_row, set_aside
+from tasks.core.reformat import How, aside_of_faults, rewrite_row
 from tasks.core.rewrite import rewrite
 from tasks.core.settings import Data
 from tasks.core.transcripts import SPACES, plain_pairs

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from tasks.core.reformat import Row
+from tasks.core.fields import Row
 from tasks.core.rows import of_split, read_rows, write_rows
 from tasks.core.stage import Folder
 

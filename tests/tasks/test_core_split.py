@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tasks.core.errors import InputError
-from tasks.core.reformat import Row
+from tasks.core.fields import Row
 from tasks.core.rows import read_rows, write_rows
 from tasks.core.split import prompt_keys, split_file
 

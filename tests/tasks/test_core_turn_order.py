@@ -9,8 +9,9 @@ import pytest
 from expectations.measures.pairs import Pairs
 from expectations.measures.turn_order import TurnOrder
 from tasks.core.as_pairs import as_pairs
+from tasks.core.fields import Message
 from tasks.core.forms import Loaded
-from tasks.core.reformat import Message, prompt_fault
+from tasks.core.reformat import prompt_fault
 
 # A prompt: tools speak after the assistant only, and may have the last word.
 TURNS = re.compile("(system,)?user(,assistant(,tool)+)*(,assistant,user(,assistant(,tool)+)*)*")

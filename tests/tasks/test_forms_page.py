@@ -11,8 +11,9 @@ from ground import ROOT
 
 from tasks.core.as_pairs import as_pairs
 from tasks.core.blocks import read_blocks, values_of
+from tasks.core.fields import Row
 from tasks.core.forms import Loaded, Reader, reader
-from tasks.core.reformat import How, Row, aside_of_faults, rewrite_row
+from tasks.core.reformat import How, aside_of_faults, rewrite_row
 from tasks.core.rewrite import rewrite
 from tasks.core.rows import read_rows
 from tasks.core.settings import Data, FormName
