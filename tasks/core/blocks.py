@@ -84,7 +84,10 @@ def values_of(block: Block) -> Iterator[tuple[int, Any]]:
                 continue  # other pairs of this row went on
             value = _set_aside_before(value)
         elif block.folded and isinstance(value, dict):
-            value = unfold(value)
+            try:
+                value = unfold(value)
+            except ValueError as error:
+                value = Broken(str(error), json.dumps(value, ensure_ascii=False))
         yield number, value
 
 

@@ -5,17 +5,21 @@ out  {column: text, messages, a list of answers or of scores, metadata}; a text 
      JSON of something else stays a text
 """
 
+import re
 from typing import Any
 
 from tasks.core.fields import DECODER, Row
 from tasks.core.judged import ANSWERS, SCORES
 
 LISTS = frozenset(("history", *ANSWERS.split("|"), *SCORES.split("|")))
+# A text that a person wrote begins otherwise: this is a cell that was cut, or escaped wrongly.
+BEGUN = re.compile(r'\s*\[?\s*\{\s*"(?:role|from|content|value)"\s*:')
 TURNS = (("role", "content"), ("from", "value"))
 
 
 def unfold(row: Row) -> Row:
-    """
+    """Raises ValueError for messages that are no JSON: as a text a model would learn to say them.
+
     >>> unfold({"chosen": '[{"role": "user", "content": "Hi"}]', "prompt": "[1]", "scores": "[1]"})
     {'chosen': [{'role': 'user', 'content': 'Hi'}], 'prompt': '[1]', 'scores': [1]}
     """
@@ -27,7 +31,9 @@ def _unfolded(column: str, text: str) -> Any:
         return text
     try:
         value = DECODER.decode(text)
-    except (RecursionError, ValueError):
+    except (RecursionError, ValueError) as error:
+        if BEGUN.match(text):
+            raise ValueError(f"`{column}` begins as messages, but is not JSON ({error})") from error
         return text
     listed = column in LISTS and isinstance(value, list)
     return value if listed or column == "metadata" or _are_messages(value) else text

@@ -243,3 +243,14 @@ def test_memory_stays_flat(tmp_path: Path, ending: str) -> None:
     assert done.returncode == 0, done.stderr
     last, grown = map(int, done.stdout.split())
     assert last == 50_000 and grown < 50  # of about 100 MB of text
+
+
+def test_messages_in_a_cell_of_csv_that_are_cut_are_no_text(tmp_path: Path) -> None:
+    whole = json.dumps([{"role": "assistant", "content": "Hi"}])
+    path = tmp_path / "a.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows([["chosen", "prompt"], [whole, '{"a": cut'], [whole[:-3], "q"]])
+    (_, good), (_, cut) = (one for block in read_blocks(path) for one in values_of(block))
+    assert good == {"chosen": json.loads(whole), "prompt": '{"a": cut'}
+    assert isinstance(cut, Broken) and cut.reason.startswith("`chosen` begins as messages, but is")
