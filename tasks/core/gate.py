@@ -1,58 +1,70 @@
 """What a recipe demands of a trained model, as sentences with their numbers. Pure.
 
-in   facts of training, metrics of both evaluations, the recipe's gate
-out  one Verdict for each demand; a refusal names metric, value and threshold
+in   the recipe's sentences; metrics of the model, of its base and of the last release
+out  one Verdict for each sentence; a refusal names metric, value and threshold
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-LEAST_PROMPTS = 20
+from tasks.core.sentences import GATE, parse
+
+LEAST_PROMPTS = 20  # on fewer held-out prompts a bootstrap interval has no width to speak of
+ALWAYS = ("equal < 1",)  # training that changed no greedy answer is not released
+BEHAVIOUR = ("strict", "exact", "same")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    metric: str
+    text: str  # the sentence
     value: float
-    comparison: str
     threshold: float
     passed: bool
 
     def __str__(self) -> str:
         word = "passed" if self.passed else "REFUSED"
-        required = f"required {self.comparison} {self.threshold:.4g}"
-        return f"{word}: {self.metric} = {self.value:.4g}, {required}"
+        value = "it was not measured" if math.isnan(self.value) else f"it is {self.value:.4g}"
+        if math.isnan(self.threshold):
+            return f"{word}: {self.text}: nothing to compare with; {value}"
+        plain = self.text.rsplit(" ", 1)[-1] == f"{self.threshold:g}"
+        return f"{word}: {self.text}{'' if plain else f' = {self.threshold:.4g}'}: {value}"
 
 
 def judge(
-    training: Mapping[str, float],
-    after: Mapping[str, float],
-    *,
-    token_accuracy: float | None,
-    chosen_rewards: float | None,
-    strict: float | None,
-    exact: float | None,
-    same: float | None,
-    reward_accuracy: float | None,
+    sentences: Sequence[str],
+    metrics: Mapping[str, float],
+    base: Mapping[str, float],
+    last: Mapping[str, float] | None,
 ) -> list[Verdict]:
-    """One verdict for each demand that is set; what was not measured counts as 0."""
+    """One verdict a sentence; what was not measured meets no demand.
+
+    `last` is None where nothing was released before: then there is nothing to fall behind.
+    """
+    of_intervals = any(parse(text, GATE).metric.endswith("_low") for text in sentences)
+    counted = (f"prompts >= {LEAST_PROMPTS}",) if of_intervals else ()
     verdicts = []
-
-    def demand(metric: str, value: float, threshold: float | None, comparison: str = ">=") -> None:
-        if threshold is not None:
-            passed = value > threshold if comparison == ">" else value >= threshold
-            verdicts.append(Verdict(metric, value, comparison, threshold, passed))
-
-    reached = training["token_accuracy"]
-    if token_accuracy is not None:
-        before = training["token_accuracy_before"]
-        demand("not diverged: token_accuracy, not below its start,", reached, before)
-    demand("not diverged: chosen_rewards", training["chosen_rewards"], chosen_rewards)
-    demand("converged: token_accuracy", reached, token_accuracy)
-    for metric, threshold in (("strict", strict), ("exact", exact), ("same", same)):
-        demand(metric, after.get(metric, 0.0), threshold)
-    low = after["reward_accuracy_low"]
-    if reward_accuracy is not None:  # on a few lucky prompts the interval has no width
-        demand("held-out prompts", after["prompts"], LEAST_PROMPTS)
-    demand("reward_accuracy, lower end of its 95 % interval,", low, reward_accuracy, ">")
+    for text in (*ALWAYS, *counted, *sentences):
+        sentence = parse(text, GATE)
+        value = metrics.get(sentence.metric, math.nan)
+        threshold = sentence.threshold(last if sentence.word == "last" else base)
+        first = sentence.word == "last" and last is None
+        passed = first or sentence.holds(value, threshold)
+        verdicts.append(Verdict(sentence.text, value, threshold, passed))
     return verdicts
+
+
+def asks_for_last(sentences: Sequence[str]) -> bool:
+    """Whether the last release has to be evaluated as well."""
+    return any(parse(text, GATE).word == "last" for text in sentences)
+
+
+def standing(verdicts: Sequence[Verdict], metrics: Mapping[str, float]) -> tuple[int, float]:
+    """How well a candidate of a sweep does; the largest is the best.
+
+    Sentences not met count first. Then the mean of strict, exact and same where names are asked
+    about, else reward_accuracy.
+    """
+    met = -sum(not verdict.passed for verdict in verdicts)
+    shares = [metrics[name] for name in BEHAVIOUR if name in metrics]
+    return met, sum(shares) / len(shares) if shares else metrics["reward_accuracy"]

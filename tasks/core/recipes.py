@@ -17,7 +17,14 @@ from tasks.core.settings import Recipe
 from tasks.core.stage import ROOT
 
 FLOW = "flows/release_model.py:release_model"
-FILES = (("data", "path"), ("evaluation", "other_questions"))
+QUESTIONS = (
+    "other_questions",
+    "identity_questions",
+    "harmless_questions",
+    "harmful_questions",
+    "text",
+)
+FILES = (("data", "path"), *(("evaluation", name) for name in QUESTIONS))
 
 
 def recipe_book(path: Path | None = None) -> Path:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from tasks.core.form_names import FormName
+from tasks.core.sentences import GATE, GateSentence, TrainingSentence, needed_for, parse
 from tasks.core.spellings import name_slots
 
 if TYPE_CHECKING:
@@ -231,21 +232,92 @@ class Checks(Section):
 
 
 class Training(Section):
-    """TRL's DPOConfig, by its own names."""
+    """How long and how fast, by TRL's DPOConfig; docs/training.md has the name of each there."""
 
     learning_rate: float = Field(
-        5.0e-6,
-        gt=0,
-        lt=1,
-        description="Constant after warmup; 5e-6 to 1e-5 suits LoRA on real models",
+        5.0e-6, gt=0, lt=1, description="Peak; 5e-6 to 1e-5 suits LoRA on real models"
     )
-    max_steps: int = Field(200, ge=1, description="Step cap; an identity recipe stops earlier")
-    per_device_train_batch_size: int = Field(8, ge=1, description="Pairs a step")
-    warmup_steps: int = Field(5, ge=0, description="Steps of linear warmup")
-    eval_steps: int = Field(
-        5, ge=1, description="Steps between evaluations on the validation pairs"
+    lr_scheduler_type: Literal["constant", "linear", "cosine"] = Field(
+        "constant", description="After the warmup: as it is, or down to 0 at the last step"
+    )
+    warmup_steps: float = Field(
+        5, ge=0, description="Steps of linear warmup; below 1 a share of the run"
+    )
+    num_train_epochs: float | None = Field(
+        None, gt=0, description="Times each pair is seen. Empty: 1, or what max_steps makes of it"
+    )
+    max_steps: int | None = Field(
+        None, ge=1, description="Step cap; a recipe that stops by itself may end sooner"
+    )
+    per_device_train_batch_size: int = Field(8, ge=1, description="Pairs in memory at once")
+    gradient_accumulation_steps: int = Field(
+        1, ge=1, description="Batches a step: pairs a step are the product"
     )
     seed: int = Field(0, ge=0, description="Order of the pairs and start of the adapter")
+
+
+class Machine(Section):
+    """What the hardware decides. Empty: chosen for the machine that is found, and shown."""
+
+    bf16: bool | None = Field(None, description="Empty: on a GPU that has it. fp32 otherwise")
+    load_in_4bit: bool = Field(
+        False, description="QLoRA: frozen weights in NF4, on a GPU; Dettmers et al. 2023"
+    )
+    gradient_checkpointing: bool | None = Field(
+        None, description="Less memory, about a third more time. Empty: on a GPU"
+    )
+    attn_implementation: Literal["eager", "sdpa", "flash_attention_2"] | None = Field(
+        None, description="Attention kernel. Empty: the model's own choice, sdpa for most"
+    )
+    train_sampling_strategy: Literal["random", "group_by_length"] = Field(
+        "random", description="group_by_length pads less and mixes less"
+    )
+    precompute_ref_log_probs: bool | None = Field(
+        None,
+        description="Once, and kept by data, model and template. Empty: where each pair is seen "
+        "more than once or a sweep trains on it again",
+    )
+
+
+class Watch(Section):
+    """What is looked at during training. A value that is not finite stops every run."""
+
+    eval_steps: float = Field(
+        0.25, gt=0, description="Steps between evaluations, each with a checkpoint; below 1 a share"
+    )
+    max_eval_pairs: int | None = Field(
+        None, ge=1, description="Validation pairs scored at each. Empty: all of them"
+    )
+    metric_for_best_model: Literal[
+        "loss", "reward_accuracy", "reward_margin", "token_accuracy", "last"
+    ] = Field("loss", description="Whose best checkpoint goes on; last: the last one, whatever")
+    stop_when: TrainingSentence | None = Field(
+        None, description="Enough is learned, as in `token_accuracy >= 0.999`"
+    )
+    limits: tuple[TrainingSentence, ...] = Field(
+        (),
+        description="A training that breaks one has diverged and stops, as in `chosen_rewards >= "
+        "0`, `token_accuracy >= start`. Empty: reported only",
+    )
+
+
+class Tracking(Section):
+    """TensorBoard files are always written; Weights & Biases where a project is named."""
+
+    wandb_project: str | None = Field(None, min_length=1, description="Empty: not sent anywhere")
+    run_name: str | None = Field(None, min_length=1, description="Empty: repository and rate")
+    notes: str | None = Field(None, description="Why this run is done")
+
+
+class Sweep(Section):
+    """Each rate with each beta is trained in turn; the one that does best at the gate goes on."""
+
+    learning_rate: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        (), max_length=8, description="Empty: the recipe's own"
+    )
+    beta: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (), max_length=8, description="Empty: the recipe's own"
+    )
 
 
 class Loss(Section):
@@ -256,6 +328,12 @@ class Loss(Section):
     )
     loss_type: tuple[LossType, ...] = Field(("sigmoid",), min_length=1, description="TRL's names")
     loss_weights: tuple[float, ...] = Field((1.0,), min_length=1, description="One for each name")
+    label_smoothing: float = Field(
+        0.0,
+        ge=0,
+        lt=0.5,
+        description="Of `robust`: share of pairs the wrong way round; Chowdhury et al. 2024",
+    )
 
     @model_validator(mode="after")
     def _one_weight_a_loss(self) -> Self:
@@ -264,15 +342,27 @@ class Loss(Section):
                 f"{len(self.loss_weights)} loss_weights for {len(self.loss_type)} loss_type; "
                 "give one weight for each"
             )
+        if ("robust" in self.loss_type) != (self.label_smoothing > 0):
+            raise ValueError(
+                f"label_smoothing = {self.label_smoothing:g} with loss_type "
+                f"{', '.join(self.loss_type)}: robust needs it above 0 (0.1 is the paper's), and "
+                "no other loss knows it"
+            )
         return self
 
 
 class Lora(Section):
-    """peft's LoraConfig on the seven projections of a Llama-like block; Hu et al. 2021."""
+    """peft's LoraConfig; Hu et al. 2021."""
 
     r: int = Field(8, ge=1, description="Rank")
     lora_alpha: int = Field(16, ge=1, description="Scale; the update is multiplied by alpha / r")
     lora_dropout: float = Field(0.0, ge=0, lt=1, description="Share dropped in training")
+    target_modules: Literal["all-linear"] | tuple[Spelt, ...] = Field(
+        "all-linear", description="Names of layers, or every linear one but the output"
+    )
+    use_rslora: bool = Field(
+        False, description="The update is multiplied by alpha / sqrt(r); Kalajdzievski 2023"
+    )
 
 
 def slots_of(curation: Correction | None) -> "list[Slot]":
@@ -291,31 +381,26 @@ class Evaluation(Section):
     other_questions: str | None = Field(
         None, description="Text file, one question a line, whose answers must not change"
     )
+    identity_questions: str | None = Field(
+        None, description="JSONL of questions about itself: name, denial, languages, several turns"
+    )
+    harmless_questions: str | None = Field(
+        None, description="Text file: what a helpful model answers and does not refuse"
+    )
+    harmful_questions: str | None = Field(
+        None, description="Text file: what a harmless model refuses"
+    )
+    text: str | None = Field(
+        None, description="Text file that is never trained on; its perplexity tells of damage"
+    )
+    max_prompts: int = Field(200, ge=0, description="Held-out prompts answered at most")
+    max_pairs: int = Field(500, ge=2, description="Held-out pairs scored at most")
     max_new_tokens: int = Field(64, ge=1, description="Longest answer, in tokens")
     batch_size: int = Field(32, ge=1, description="Prompts answered, or pairs scored, at once")
-    max_pairs: int = Field(500, ge=2, description="Held-out pairs scored at most")
-
-
-class Gate(Section):
-    """What must be true before anything is merged. Empty: measured and reported, not required."""
-
-    token_accuracy: float | None = Field(
-        None,
-        gt=0,
-        le=1,
-        description="Chosen tokens ranked first on validation; training stops there",
+    samples: int = Field(
+        0, ge=0, description="Sampled answers to each question beside the greedy one"
     )
-    strict: float | None = Field(None, gt=0, le=1, description="Share: new name, no bare old name")
-    exact: float | None = Field(
-        None, gt=0, le=1, description="Share: old answer, all names replaced"
-    )
-    same: float | None = Field(None, gt=0, le=1, description="Share: other answers unchanged")
-    chosen_rewards: float | None = Field(
-        None, description="Least eval rewards/chosen; below 0 chosen became less likely than before"
-    )
-    reward_accuracy: float | None = Field(
-        None, ge=0, lt=1, description="Lower end of the 95 % interval must lie above; chance is 0.5"
-    )
+    temperature: float = Field(0.7, gt=0, description="Of those samples")
 
 
 class Release(Section):
@@ -323,6 +408,9 @@ class Release(Section):
 
     repository: str = Field(description="owner/name, or a name under the token's own user")
     private: bool = Field(True, description="New repositories are private")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="Of the merged weights, cast after merging in fp32; auto: the base's"
+    )
 
 
 class Recipe(Section):
@@ -338,9 +426,16 @@ class Recipe(Section):
     training: Training = Training()
     loss: Loss = Loss()
     lora: Lora = Lora()
+    machine: Machine = Machine()
+    watch: Watch = Watch()
+    sweep: Sweep = Sweep()
+    tracking: Tracking = Tracking()
     evaluation: Evaluation = Evaluation()
-    gate: Gate = Gate()
+    gate: tuple[GateSentence, ...] = ()
     seed: Seed | None = None
+    rehearsal: bool = Field(
+        False, description="Checks and gates report and refuse nothing; released on this disk only"
+    )
 
     @model_validator(mode="after")
     def _checks_that_exist(self) -> Self:
@@ -359,11 +454,19 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
-    def _names_for_the_identity_gate(self) -> Self:
-        asked = [k for k in ("strict", "exact", "same") if getattr(self.gate, k) is not None]
-        if asked and self.curation is None:
-            raise ValueError(
-                f"gate.{asked[0]} compares names, so it needs curation.renames; "
-                "set them, or set the gate to null"
-            )
+    def _gate_of_what_is_measured(self) -> Self:
+        for text in self.gate:
+            metric = parse(text, GATE).metric
+            needs = needed_for(metric)
+            if needs == "curation.renames" and self.curation is None:
+                raise ValueError(
+                    f"gate: {text!r} compares names, so it needs curation.renames; set them, or "
+                    "take the sentence out"
+                )
+            section, _, key = needs.partition(".")
+            if section == "evaluation" and not getattr(self.evaluation, key):
+                raise ValueError(
+                    f"gate: {text!r} is not measured without {needs}; set it, or take the "
+                    "sentence out"
+                )
         return self
