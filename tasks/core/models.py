@@ -42,6 +42,8 @@ def snapshot(model: ModelRef) -> Path:
     """Folder with the files of that commit, downloaded once into the Hub's cache."""
     from huggingface_hub import snapshot_download
 
+    if Path(model.repo).is_absolute():  # a folder; no repository is called like that
+        return Path(model.repo)
     with hub_errors(str(model)):
         return Path(
             snapshot_download(model.repo, revision=model.revision, allow_patterns=MODEL_FILES)

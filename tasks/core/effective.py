@@ -1,0 +1,48 @@
+"""What a training will really do, before it begins: defaults resolved on this machine, sizes, steps.
+
+in   a recipe as tasks.core.train takes it, the base model, the number of pairs
+out  name -> value for people, in the order in which they would ask
+"""
+
+from typing import Any
+
+from tasks.core.models import ModelRef, snapshot
+from tasks.core.settings import Lora
+from tasks.core.trainer import Recipe, evaluated_at, lora_config, steps_of
+
+
+def effective_settings(base: ModelRef, recipe: Recipe, pairs: int) -> dict[str, str]:
+    training, machine = recipe.training, recipe.machine
+    pairs_a_step = training.per_device_train_batch_size * training.gradient_accumulation_steps
+    steps = steps_of(pairs, training)
+    trainable, frozen = parameters(base, recipe.lora)
+    watched = sorted(evaluated_at(steps, recipe.watch))
+    named = ", ".join(map(str, watched[:6])) + (", ..." if len(watched) > 6 else "")
+    losses = zip(recipe.loss.loss_weights, recipe.loss.loss_type, strict=True)
+    return {
+        "steps": f"{steps:,} of {pairs_a_step} pairs, {steps * pairs_a_step / pairs:.3g} epochs",
+        "evaluated after step": named,
+        "learning rate": f"{training.learning_rate:g}, {training.lr_scheduler_type}",
+        "loss": " + ".join(f"{weight:g} {name}" for weight, name in losses),
+        "beta": f"{recipe.loss.beta:g}",
+        "trainable parameters": f"{trainable:,} beside {frozen:,} frozen ones",
+        "device": f"{machine.device}, {machine.threads} threads",
+        "number format": "4-bit (NF4)" if machine.load_in_4bit else machine.dtype,
+        "gradient checkpointing": "on" if machine.gradient_checkpointing else "off",
+        "attention": machine.attn_implementation or "the model's own choice",
+        "batches": machine.train_sampling_strategy,
+        "reference": "kept" if machine.precompute_ref_log_probs else "computed at every step",
+        "max_length": f"{recipe.max_length:,} tokens",
+    }
+
+
+def parameters(base: ModelRef, lora: Lora) -> tuple[int, int]:
+    """(trained, frozen), counted on a model without weights."""
+    import torch
+    from peft import get_peft_model
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        model: Any = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(snapshot(base)))
+        trainable, whole = get_peft_model(model, lora_config(lora)).get_nb_trainable_parameters()
+    return trainable, whole - trainable

@@ -1,0 +1,128 @@
+"""What training runs on: chosen for the machine that is found, refused where it cannot."""
+
+import pytest
+
+from tasks.core import machine as machine_module
+from tasks.core.errors import InputError
+from tasks.core.machine import effective, loading
+from tasks.core.settings import Machine
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """As on an H100: what is asked of torch is answered as there."""
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H100")
+
+
+def test_on_a_processor_all_is_fp32_and_nothing_is_computed_twice_to_save_memory(no_gpu):
+    found = effective(Machine(), each_pair_again=False)
+    assert (found.device, found.dtype, found.bf16) == ("cpu", "float32", False)
+    assert not found.gradient_checkpointing and not found.load_in_4bit
+
+
+def test_on_a_gpu_weights_are_bf16_and_memory_is_saved(gpu):
+    found = effective(Machine(), each_pair_again=False)
+    assert (found.device, found.dtype, found.bf16) == ("NVIDIA H100", "bfloat16", True)
+    assert found.gradient_checkpointing
+
+
+def test_what_the_recipe_says_is_taken_over_what_the_machine_suggests(gpu):
+    asked = Machine(
+        bf16=False,
+        gradient_checkpointing=False,
+        attn_implementation="sdpa",
+        train_sampling_strategy="group_by_length",
+    )
+    found = effective(asked, each_pair_again=False)
+    assert (found.dtype, found.gradient_checkpointing) == ("float32", False)
+    assert (found.attn_implementation, found.train_sampling_strategy) == (
+        *("sdpa", "group_by_length"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "again", "precomputed"),
+    [(None, True, True), (None, False, False), (True, False, True), (False, True, False)],
+)
+def test_the_reference_is_computed_before_where_that_is_asked_or_each_pair_comes_again(
+    no_gpu, asked, again, precomputed
+):
+    found = effective(Machine(precompute_ref_log_probs=asked), each_pair_again=again)
+    assert found.precompute_ref_log_probs is precomputed
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"bf16": True}, r"machine\.bf16: true, but there is no GPU .* Leave it empty"),
+        ({"load_in_4bit": True}, r"machine\.load_in_4bit: true, .* none here\. Set it to false"),
+        (
+            {"attn_implementation": "flash_attention_2"},
+            r"flash_attention_2 runs on a GPU only, .* Leave it empty",
+        ),
+    ],
+)
+def test_without_a_gpu_what_needs_one_is_refused_with_the_way_out(no_gpu, asked, named):
+    with pytest.raises(InputError, match=named):
+        effective(Machine(**asked), each_pair_again=False)
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"load_in_4bit": True}, r"needs bitsandbytes, .* pip install 'pairpress\[qlora\]'"),
+        ({"attn_implementation": "flash_attention_2"}, r"needs flash_attn, .* leave it empty"),
+    ],
+)
+def test_on_a_gpu_a_library_that_is_missing_is_named(gpu, monkeypatch, asked, named):
+    monkeypatch.setattr(machine_module, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match=named):
+        effective(Machine(**asked), each_pair_again=False)
+
+
+def test_flash_attention_is_refused_in_fp32(gpu, monkeypatch):
+    monkeypatch.setattr(machine_module, "find_spec", lambda _: object())
+    asked = Machine(attn_implementation="flash_attention_2", bf16=False)
+    with pytest.raises(InputError, match="computes in 16 bits only, and bf16 is off"):
+        effective(asked, each_pair_again=False)
+
+
+def test_four_bit_weights_are_nf4_quantised_twice_and_computed_with_in_bf16(gpu, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(machine_module, "find_spec", lambda _: object())
+    told = loading(effective(Machine(load_in_4bit=True), each_pair_again=False))
+    config = told["quantization_config"]
+    assert config.load_in_4bit and config.bnb_4bit_quant_type == "nf4"
+    assert config.bnb_4bit_use_double_quant and config.bnb_4bit_compute_dtype == torch.bfloat16
+    assert told["dtype"] == torch.bfloat16 and told["device_map"] == {"": 0}
+
+
+def test_the_attention_kernel_is_named_only_where_the_recipe_names_it(no_gpu):
+    assert "attn_implementation" not in loading(effective(Machine(), each_pair_again=False))
+    asked = effective(Machine(attn_implementation="eager"), each_pair_again=False)
+    assert loading(asked)["attn_implementation"] == "eager"
+
+
+def test_threads_are_shown_but_another_number_is_no_other_training(no_gpu):
+    import torch
+
+    before = torch.get_num_threads()
+    found = effective(Machine(), each_pair_again=False)
+    try:
+        torch.set_num_threads(before + 1)
+        assert found == effective(Machine(), each_pair_again=False)
+        assert found.as_dict()["threads"] == before + 1
+    finally:
+        torch.set_num_threads(before)
