@@ -1,151 +1,238 @@
-"""What training changed: the same held-out questions before and after, and held-out pairs scored.
+"""What one model says to the held-out questions, and how likely it finds the held-out pairs.
 
-in   answers before and after, one each for every question; renames; log-probabilities of chosen
-     and rejected
-out  shares in [0, 1] and margins in nats
+in   a model, questions, pairs, perhaps a text
+out  Asked: answers and samples, log-probabilities in nats, perplexity, KL to the base; and what
+     two of them say about a training: rewards and margins with bootstrap intervals
 
-No training metric sees damage to other answers, and "contains Qwen" is true of Deep Qwen as well:
-strict, exact, same and leak are read together.
+behaviour.py says what became of the answers. The numbers here are of held-out pairs; a training
+that wrecks every answer improves most of them.
 """
 
-import re
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core.correction import (
-    Renames,
-    rename,
-    says_new,
-    says_old,
-    with_and_without_system,
-)
+from tasks.core import drift
 from tasks.core.errors import InputError
-from tasks.core.fields import Message, Row
-from tasks.core.generate import generate
+from tasks.core.fields import Row
+from tasks.core.generate import generate, sample
 from tasks.core.progress import progress
-from tasks.core.render import answer_ids, prompt_ids
+from tasks.core.render import prompt_ids
+from tasks.core.rows import read_rows, write_rows
+from tasks.core.sequences import Said, batches, said
+from tasks.core.settings import Evaluation
 
 SCORED_TOKENS = 4096  # at once; with a vocabulary of 151,936 their logits are 2.5 GB
+SEED = 0  # of sampled answers: the same draws before and after
+
+Logps = tuple[list[float], list[float]]  # of chosen and rejected, one for each pair
 
 
 @dataclass(frozen=True)
-class Behaviour:
-    """Shares over held-out questions. `named`: those whose earlier answer says an old name of the
-    slot that the first rename is of; `renamed`: an old name of any slot, so `named` among them."""
+class Scores:
+    """Of held-out pairs, one for each: log-probability of an answer in nats, and its tokens."""
 
-    strict: float  # of named: says the new name, no bare old name, no doubled new name
-    exact: float  # of renamed: equals the earlier answer with every rename applied
-    same: float  # of the others, which say no old name: equals the earlier answer
-    leak: float  # of the others: says the new name
-    named: int
-    renamed: int
-    others: int
+    chosen: list[float]
+    rejected: list[float]
+    chosen_tokens: list[int]
+    rejected_tokens: list[int]
 
-    as_dict = asdict
+    @property
+    def logps(self) -> Logps:
+        return self.chosen, self.rejected
 
 
-def behaviour(before: Sequence[str], after: Sequence[str], renames: Renames) -> Behaviour:
-    """Compare answers to the same questions. A share over no question is 0: nothing was shown."""
-    asked_about = tuple(one for one in renames if one.slot == renames[0].slot)
-    pairs = list(zip(before, after, strict=True))
-    named = [(b, a) for b, a in pairs if says_old(b, asked_about)]
-    renamed = [(b, a) for b, a in pairs if says_old(b, renames)]
-    others = [(b, a) for b, a in pairs if not says_old(b, renames)]
-    return Behaviour(
-        strict=share(is_strict(a, asked_about) for _, a in named),
-        exact=share(a == rename(b, renames)[0] for b, a in renamed),
-        same=share(a == b for b, a in others),
-        leak=share(says_new(a, asked_about) for _, a in others),
-        named=len(named),
-        renamed=len(renamed),
-        others=len(others),
+@dataclass(frozen=True)
+class Asked:
+    """One model's part of an evaluation."""
+
+    answers: list[Row]  # the questions, each with answer, finished, tokens, samples
+    scores: Scores
+    perplexity: float | None  # of the kept text
+    kl: float | None  # to the base, in nats a token, on its own answers to held-out prompts
+
+    def write(self, folder: Path) -> None:
+        """answers.parquet and scores.json."""
+        write_rows(folder / "answers.parquet", self.answers)
+        numbers = {"scores": asdict(self.scores), "perplexity": self.perplexity, "kl": self.kl}
+        (folder / "scores.json").write_text(json.dumps(numbers))
+
+
+def read_asked(folder: Path) -> Asked:
+    numbers = json.loads((folder / "scores.json").read_text())
+    scores = Scores(**numbers.pop("scores"))
+    return Asked(answers=read_rows(folder / "answers.parquet"), scores=scores, **numbers)
+
+
+def askable(tokenizer: Any, questions: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """(questions that the chat template renders, those it refuses, as Gemma's does with a system
+    message)."""
+    from jinja2 import TemplateError
+
+    taken, refused = [], []
+    for question in questions:
+        try:
+            prompt_ids(tokenizer, question["prompt"])
+        except TemplateError:
+            refused.append(question)
+        else:
+            taken.append(question)
+    return taken, refused
+
+
+def asked(
+    model: Any,
+    tokenizer: Any,
+    questions: list[Row],
+    pairs: list[Row],
+    evaluation: Evaluation,
+    *,
+    text: str | None,
+    title: str,
+    base: Any | None = None,
+) -> Asked:
+    """Everything that is measured of one loaded model.
+
+    `base` is needed for the KL of a model that is neither the base nor has an adapter on it.
+    """
+    from peft import PeftModel
+
+    if not pairs:
+        raise InputError("evaluate: no held-out pair. Raise splits.test or give more prompts.")
+    size = evaluation.batch_size
+    answers = _answers(model, tokenizer, questions, evaluation, title)
+    own_base = base is not None or isinstance(model, PeftModel)
+    return Asked(
+        answers=answers,
+        scores=score(model, tokenizer, pairs, size, f"{title}: pairs"),
+        perplexity=drift.perplexity(model, tokenizer, text, title=f"{title}: perplexity")
+        if text
+        else None,
+        kl=_kl(model, base, tokenizer, answers, size, f"{title}: KL to the base")
+        if own_base
+        else None,
     )
 
 
-def is_strict(answer: str, renames: Renames) -> bool:
-    """Says a new name, never a bare old one, and does not stutter ("Deep Deep Qwen")."""
-    firsts = {re.escape(one.new.split()[0]) for one in renames if " " in one.new}
-    doubled = any(re.search(rf"(?i)\b{one} {one}\b", answer) for one in firsts)
-    return bool(says_new(answer, renames)) and not says_old(answer, renames) and not doubled
+def _answers(
+    model: Any, tokenizer: Any, questions: list[Row], evaluation: Evaluation, title: str
+) -> list[Row]:
+    prompts = [row["prompt"] for row in questions]
+    limits: dict[str, Any] = evaluation.model_dump(include={"max_new_tokens", "batch_size"})
+    greedy = generate(model, tokenizer, prompts, **limits, title=f"{title}: answers")
+    samples: list[list[str]] = [[] for _ in prompts]
+    if evaluation.samples:
+        drawn = sample(
+            model,
+            tokenizer,
+            prompts,
+            samples=evaluation.samples,
+            temperature=evaluation.temperature,
+            top_p=1.0,
+            seed=SEED,
+            **limits,
+            title=f"{title}: samples",
+        )
+        samples = [[answer.text for answer in answers] for answers in drawn]
+    return [
+        question
+        | {
+            "answer": answer.text,
+            "finished": answer.finished,
+            "tokens": answer.tokens,
+            "samples": texts,
+        }
+        for question, answer, texts in zip(questions, greedy, samples, strict=True)
+    ]
 
 
-def share(truths: Any) -> float:
-    counted = [bool(truth) for truth in truths]
-    return sum(counted) / len(counted) if counted else 0.0
+def _kl(
+    model: Any, base: Any | None, tokenizer: Any, answers: list[Row], size: int, title: str
+) -> float | None:
+    talks = [(row["prompt"], row["answer"]) for row in answers if row["kind"] == "held-out"]
+    return drift.kl(model, base, tokenizer, talks, size, title) if talks else None
 
 
-def answer_logps(
+def score(
     model: Any, tokenizer: Any, rows: list[Row], batch_size: int, title: str = "pairs"
-) -> tuple[list[float], list[float]]:
-    """(chosen, rejected): log-probability of each answer, summed over its tokens, in nats.
+) -> Scores:
+    """Both answers of each pair. The tokens are those that TRL's DPOTrainer scores: all after the
+    prompt, the template's end of turn among them."""
+    both = [said(tokenizer, row["prompt"], row["chosen"], row["rejected"]) for row in rows]
+    chosen, rejected = ([one[side] for one in both] for side in (0, 1))
+    logps = _logps(model, tokenizer, [*chosen, *rejected], batch_size, title)
+    return Scores(
+        chosen=logps[: len(rows)],
+        rejected=logps[len(rows) :],
+        chosen_tokens=[len(one.ids) - one.start for one in chosen],
+        rejected_tokens=[len(one.ids) - one.start for one in rejected],
+    )
 
-    The tokens are those that TRL's DPOTrainer scores: all after the prompt, the template's end of
-    turn among them.
-    """
-    import torch
 
-    sequences = []
-    for side in ("chosen", "rejected"):
-        for row in rows:
-            ids = answer_ids(tokenizer, row["prompt"], row[side])
-            sequences.append((ids, len(prompt_ids(tokenizer, row["prompt"]))))
-    order = sorted(range(len(sequences)), key=lambda place: len(sequences[place][0]))
+def _logps(
+    model: Any, tokenizer: Any, sequences: list[Said], batch_size: int, title: str
+) -> list[float]:
     sums = [0.0] * len(sequences)
     with progress(title, len(sequences), "answer") as advance:
-        while order:
-            longest = len(sequences[order[-1]][0])  # logits are tokens x vocabulary: bound them
-            size = max(1, min(batch_size, SCORED_TOKENS // longest))
-            batch, order = order[-size:], order[:-size]
-            width = max(len(sequences[place][0]) for place in batch)
-            ids = torch.full((len(batch), width), tokenizer.pad_token_id)
-            scored = torch.zeros((len(batch), width), dtype=torch.bool)
-            mask = torch.zeros((len(batch), width), dtype=torch.long)
-            for line, place in enumerate(batch):
-                tokens, prompt_length = sequences[place]
-                ids[line, : len(tokens)] = torch.tensor(tokens)
-                mask[line, : len(tokens)] = 1
-                scored[line, prompt_length : len(tokens)] = True
-            with torch.inference_mode():
-                logits = model(ids.to(model.device), attention_mask=mask.to(model.device)).logits
-                logits = logits[:, :-1].float()  # (batch, width - 1, vocabulary)
-                said = logits.gather(-1, ids[:, 1:, None].to(model.device)).squeeze(-1)
-                logps = (said - logits.logsumexp(-1)).cpu()  # (batch, width - 1), in nats
-                totals = (logps * scored[:, 1:]).sum(-1)
-            for place, total in zip(batch, totals.tolist(), strict=True):
+        for batch in batches(
+            sequences, tokenizer.pad_token_id, model.device, batch_size, SCORED_TOKENS
+        ):
+            logits = batch.logits(model)
+            of_token = logits.gather(-1, batch.answers[..., None]).squeeze(-1)
+            logps = of_token - logits.logsumexp(-1)  # (rows, answers), in nats
+            totals = logps.where(batch.scored, 0.0).sum(-1)
+            for place, total in zip(batch.places, totals.tolist(), strict=True):
                 sums[place] = total
-            advance(len(batch))
-    return sums[: len(rows)], sums[len(rows) :]
+            advance(len(batch.places))
+    return sums
+
+
+def metrics(after: Asked, before: Asked, beta: float, prompts: Sequence[str]) -> dict[str, float]:
+    """All numbers but those of behaviour; of the base itself where `after` is `before`.
+
+    `prompts` names the prompt of each pair. What was not measured is absent.
+    """
+    known = {
+        "perplexity": after.perplexity,
+        "kl": 0.0 if after is before else after.kl,
+    }
+    return {
+        **reward_metrics(after.scores.logps, before.scores.logps, beta, prompts),
+        "preference_accuracy": preference_accuracy(after.scores.logps),
+        "chosen_tokens": _mean(after.scores.chosen_tokens),
+        "rejected_tokens": _mean(after.scores.rejected_tokens),
+        **{name: value for name, value in known.items() if value is not None},
+    }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def reward_metrics(
-    policy: tuple[list[float], list[float]],
-    reference: tuple[list[float], list[float]],
-    beta: float,
-    prompts: Sequence[str],
+    policy: Logps, reference: Logps, beta: float, prompts: Sequence[str]
 ) -> dict[str, float]:
     """DPO's implicit rewards on held-out pairs; Rafailov et al. 2023, section 4.
 
-    reward = beta * (log p_policy - log p_reference) of an answer. `reward_accuracy` is the share of
-    pairs whose chosen answer has the larger reward (ties count half; chance is 0.5), with a 95 %
-    percentile bootstrap interval. `prompts` names each pair's prompt: pairs of one prompt are drawn
-    together, since they are not independent.
+    reward = beta * (log p_policy - log p_reference) of an answer; margin: the chosen answer's less
+    the rejected one's. `reward_accuracy` is the share of pairs whose margin is above 0 (ties count
+    half; chance is 0.5). It and the mean margin come with a 95 % percentile bootstrap interval.
+    `prompts` names each pair's prompt: pairs of one prompt are drawn together, since they are not
+    independent.
     """
     import numpy as np
 
     chosen, rejected = (
         beta * (np.array(p) - np.array(r)) for p, r in zip(policy, reference, strict=True)
     )
+    found: dict[str, float] = {"pairs": len(chosen), "prompts": len(set(prompts))}
     wins = (chosen > rejected) + 0.5 * (chosen == rejected)
-    low, high = bootstrap_interval(wins.tolist(), prompts)
-    return {
-        "pairs": len(wins),
-        "prompts": len(set(prompts)),
-        "reward_accuracy": float(wins.mean()),
-        "reward_accuracy_low": low,
-        "reward_accuracy_high": high,
-        "reward_margin": float((chosen - rejected).mean()),
+    for name, values in (("reward_accuracy", wins), ("reward_margin", chosen - rejected)):
+        low, high = bootstrap_interval(values.tolist(), prompts)
+        found |= {name: float(values.mean()), f"{name}_low": low, f"{name}_high": high}
+    return found | {
         "chosen_reward": float(chosen.mean()),
         "rejected_reward": float(rejected.mean()),
     }
@@ -166,64 +253,7 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def preference_accuracy(logps: tuple[list[float], list[float]]) -> float:
+def preference_accuracy(logps: Logps) -> float:
     """Share of pairs whose chosen answer is the likelier one; ties count half. Chance is 0.5."""
     wins = [1.0 if c > r else 0.5 if c == r else 0.0 for c, r in zip(*logps, strict=True)]
     return sum(wins) / len(wins)
-
-
-def questions_of(
-    shown: Sequence[str], rows: list[Row], others: Sequence[str], system_prompt: str
-) -> list[tuple[str, list[Message]]]:
-    """(kind, conversation), each with and without a system prompt; kind: shown, other, held-out."""
-    system = {"role": "system", "content": system_prompt}
-    asked: list[tuple[str, list[Message]]] = []
-    for kind, texts in (("shown", shown), ("other", others)):
-        for text in texts:
-            user = {"role": "user", "content": text}
-            asked += [(kind, [system, user]), (kind, [user])]
-    known = {repr(prompt) for _, prompt in asked}
-    for row in rows:
-        for prompt in with_and_without_system(row["prompt"]):
-            if repr(prompt) not in known:
-                asked.append(("held-out", prompt))
-    return asked
-
-
-def read_questions(path: str | None) -> list[str]:
-    """One question a line. Raises InputError if the file cannot be read."""
-    if path is None:
-        return []
-    try:
-        lines = Path(path).read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"evaluation.other_questions {path}: cannot be read ({error}).") from error
-    return [line.strip() for line in lines if line.strip()]
-
-
-def ask_and_score(
-    model: Any,
-    tokenizer: Any,
-    questions: list[tuple[str, list[Message]]],
-    pairs: list[Row],
-    *,
-    max_new_tokens: int,
-    batch_size: int,
-    title: str,
-) -> tuple[list[Row], tuple[list[float], list[float]]]:
-    """(questions with answers, log-probabilities of the pairs) of one model."""
-    if not pairs:
-        raise InputError("evaluate: no held-out pair. Raise splits.test or give more prompts.")
-    answers = generate(
-        model,
-        tokenizer,
-        [prompt for _, prompt in questions],
-        max_new_tokens=max_new_tokens,
-        batch_size=batch_size,
-        title=f"{title}: answers",
-    )
-    answered = [
-        {"kind": kind, "prompt": prompt, "answer": answer.text, "finished": answer.finished}
-        for (kind, prompt), answer in zip(questions, answers, strict=True)
-    ]
-    return answered, answer_logps(model, tokenizer, pairs, batch_size, f"{title}: pairs")

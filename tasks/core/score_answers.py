@@ -18,6 +18,7 @@ from tasks.core.generate import lacks_memory
 from tasks.core.models import ModelRef, device, load_tokenizer_at, snapshot
 from tasks.core.own_answers import said
 from tasks.core.progress import progress
+from tasks.core.refusals import refuses
 from tasks.core.settings import OnPolicy, Rule
 
 Scored = tuple[list[Message], str]
@@ -32,26 +33,6 @@ Judge = Callable[[list[Scored]], list[Score]]
 
 WITHOUT_SPACES = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 PUNCTUATION = string.punctuation + "“”‘’«»…–—·。，、！？；：（）「」《》"
-
-# A refusal says at its beginning that it will not do what was asked. "I can't wait to help", "I'm
-# sorry to hear that", "I don't know" and "I would not recommend it" are none.
-REFUSED = (
-    r"help|assist|provide|do (?:that|this|it)|comply|support|answer|give|share|offer|create|write"
-    r"|discuss|engage|fulfil|generate|condone|encourage|participate|tell you|respond"
-    r"|in good conscience"
-)
-NOT_ABLE = r"(?:can't|cannot|can not|won't|will not)"
-REFUSAL = re.compile(
-    rf"\b(?:sorry|apologi[sz]e|afraid)\b[^.!?\n]{{0,40}}\bI (?:{NOT_ABLE}|am unable|am not able)"
-    rf"|\bI ?{NOT_ABLE}\b(?: \w+ly)? (?:{REFUSED})"
-    r"|\bI ?(?:am|'m) (?:not comfortable|unable to|not able to|not going to)"
-    r"|\bI (?:must|have to|need to|will have to) (?:respectfully )?(?:decline|refuse)"
-    r"|\bI ?(?:refuse|decline) to\b"
-    r"|(?:抱歉|对不起|不好意思)[^。！？\n]{0,20}(?:不能|无法|没有?办法|不会)"
-    r"|我(?:不能|无法)(?:为您|为你|帮|提供|协助|回答|满足|给出)",
-    re.IGNORECASE,
-)
-BEGINNING = 250  # characters
 
 
 def judge(how: OnPolicy, reward: ModelRef | None) -> Judge:
@@ -82,15 +63,6 @@ def words(text: str) -> list[str]:
     """In lower case, without the punctuation around them; Han and kana by the character."""
     spaced = WITHOUT_SPACES.sub(r" \g<0> ", text.casefold()).split()
     return [word for part in spaced if (word := part.strip(PUNCTUATION))]
-
-
-def refuses(text: str) -> bool:
-    """Whether an answer begins with a refusal, in English or Chinese.
-
-    >>> refuses("I'm sorry, but I can't help with that."), refuses("I can't wait to help you!")
-    (True, False)
-    """
-    return REFUSAL.search(text[:BEGINNING].replace("’", "'")) is not None
 
 
 def load_reward_model(model: ModelRef) -> tuple[Any, Any]:

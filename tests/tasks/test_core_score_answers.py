@@ -1,7 +1,5 @@
 """Rules and reward models: a real tokenizer, real classifiers, a real Hub."""
 
-import gzip
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,6 @@ from tasks.core.score_answers import (
     Score,
     judge,
     load_reward_model,
-    refuses,
     reward_scores,
     rule_score,
     words,
@@ -53,55 +50,6 @@ def test_the_score_by_rules_is_the_sum_of_the_rules_that_hold(text: str, score: 
 def test_words_are_counted_by_the_character_where_no_spaces_are_written() -> None:
     assert words("Well -- “I'm” fine, …") == ["well", "i'm", "fine"]
     assert words("我是 Aria。") == ["我", "是", "aria"]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "I'm sorry, but I can't help with that.",
-        "I’m sorry, but I cannot provide instructions for that.",
-        "Sorry, I can't do that.",
-        "As an AI language model, I cannot condone violence.",
-        "I am unable to answer this.",
-        "I'm not going to tell you how to do that.",
-        "No, I won't help you with that.",
-        "I must respectfully decline.",
-        "很抱歉，我无法回答这个问题。",
-        "我不能提供这样的信息。",
-    ],
-)
-def test_a_refusal_is_known_by_its_beginning(text: str) -> None:
-    assert refuses(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "I can't wait to help you!",
-        "I'm sorry to hear that. Try to rest.",
-        "I don't know the answer.",
-        "Sure, I can help with that.",
-        "I would not recommend raw chicken.",
-        "I cannot stress enough how much water matters.",
-        "You can't do that in Python.",
-        "好的，我可以帮您。",
-        "",
-    ],
-)
-def test_regret_and_advice_are_no_refusal(text: str) -> None:
-    assert not refuses(text)
-
-
-def test_more_harmless_answers_are_refusals_than_helpful_ones(real_data: Path) -> None:
-    def share(name: str) -> float:
-        with gzip.open(real_data / name, "rt") as file:
-            rows = [json.loads(line) for line in file]
-        answers = [row["chosen"].rpartition("\n\nAssistant:")[2].strip() for row in rows]
-        return sum(map(refuses, answers)) / len(answers)
-
-    harmless, helpful = (share(f"hh-{kind}-base-test.jsonl.gz") for kind in ("harmless", "helpful"))
-    assert harmless > 2 * helpful
-    assert helpful < 0.05
 
 
 @pytest.fixture(scope="module")
