@@ -1,20 +1,57 @@
 """Base + adapter -> one model of the base's own kind, proven to answer as the two did.
 
 in   the base at its commit, an adapter, at least 50 held-out conversations
-out  config.json, generation_config.json, model.safetensors in fp32; parity figures
+out  config.json, generation_config.json, model.safetensors; a parity report: how far the adapter
+     model, the merged one and what was loaded again from disk are from each other
+
+Merging is done in fp32 from the base's own weights, whatever the training computed in, and cast
+afterwards: in bf16 a weight that a small change is added to often stays as it was.
 """
 
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tasks.core.answers import Answer
 from tasks.core.errors import InputError, Refused
 from tasks.core.fields import Message, Row
 from tasks.core.generate import generate
-from tasks.core.models import ModelRef, load_model, load_tokenizer
-from tasks.core.render import prompt_ids
+from tasks.core.models import ModelRef, device, load_model, load_tokenizer, snapshot
+from tasks.core.progress import progress
+from tasks.core.sequences import Said, batches, said_by_model
 
 LOGIT_LIMIT = 1e-4  # fp32; 9.1e-6 was measured on the tiny model
+GREEDY_LIMIT = 0.99  # of bf16 and fp16: the least share of greedy answers that are equal
 LEAST_PROMPTS, MOST_PROMPTS = 50, 100
+TOKENS = 1024  # at once; with a vocabulary of 151,936 the logits of two models are 1.2 GB
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Two models on the same conversations, token by token, the prompts' among them."""
+
+    largest: float  # absolute difference of a logit, over tokens and vocabulary
+    mean: float  # of those differences
+    top1: float  # share of tokens after which both find the same token likeliest
+    greedy: float  # share of prompts to which both give the same greedy answer
+    unequal: int  # greedy answers that differ
+    tokens: int
+
+    as_dict = asdict
+
+    def faults(self, names: str, exact: bool) -> Iterator[str]:
+        """`exact`: nothing but rounding in fp32 may tell them apart."""
+        # Written so that a difference that is no number is a fault as well.
+        if exact and not self.largest < LOGIT_LIMIT:
+            yield f"{names}: largest logit difference {self.largest:.2e} (limit {LOGIT_LIMIT:.0e})"
+        if self.greedy < (1 if exact else GREEDY_LIMIT):
+            least = "all must be" if exact else f"at least {GREEDY_LIMIT:.0%} must be"
+            yield (
+                f"{names}: {self.unequal} greedy answers differ, so {self.greedy:.1%} are equal "
+                f"({least})"
+            )
 
 
 def merge_adapter(
@@ -23,41 +60,63 @@ def merge_adapter(
     prompts: list[list[Message]],
     folder: Path,
     *,
+    dtype: str,
     max_new_tokens: int,
     batch_size: int,
+    rehearsal: bool = False,
 ) -> dict[str, Any]:
-    """Merge in fp32, save, load what was saved, and compare it with the adapter model.
+    """Merge in fp32, cast, save, load what was saved, and compare all three by their logits.
 
-    Raises Refused if a logit differs by 1e-4 or more, or a greedy answer at all.
+    Raises Refused where they differ by more than rounding; a rehearsal lists that under `faults`.
     """
-    from transformers import AutoModelForCausalLM
-
-    require_prompts(prompts)
+    require_prompts(prompts, 1 if rehearsal else LEAST_PROMPTS)
+    require_mergeable(base)
+    dtype = dtype_of(base) if dtype == "auto" else dtype
     tokenizer = load_tokenizer(base)
-    with_adapter = load_model(base, adapter)
-    settings: dict[str, Any] = {"max_new_tokens": max_new_tokens, "batch_size": batch_size}
-    said_before = generate(with_adapter, tokenizer, prompts, **settings, title="adapter answers")
-    with_adapter.merge_and_unload().save_pretrained(folder)  # which undoes with_adapter
-    with_adapter = load_model(base, adapter)
-    reloaded = (
-        AutoModelForCausalLM.from_pretrained(folder, dtype="float32").to(with_adapter.device).eval()
-    )
-    said_after = generate(reloaded, tokenizer, prompts, **settings, title="merged answers")
-    differences = [
-        float((_logits(reloaded, ids) - _logits(with_adapter, ids)).abs().max())
-        for ids in (prompt_ids(tokenizer, prompt) for prompt in prompts)
+
+    limits: dict[str, Any] = {"max_new_tokens": max_new_tokens, "batch_size": batch_size}
+
+    def answers(model: Any, name: str) -> list[Answer]:
+        return generate(model, tokenizer, prompts, **limits, title=f"{name} answers")
+
+    with_adapter = _with_adapter(base, adapter)
+    said = answers(with_adapter, "adapter")
+    talks = [
+        said_by_model(tokenizer, prompt, answer.text)
+        for prompt, answer in zip(prompts, said, strict=True)
     ]
-    unequal = sum(a != b for a, b in zip(said_before, said_after, strict=True))
-    largest = max(differences)
-    if largest >= LOGIT_LIMIT or unequal:
-        raise Refused(
-            f"merge: largest logit difference {largest:.2e} (limit {LOGIT_LIMIT:.0e}), "
-            f"{unequal} of {len(prompts)} greedy answers differ (limit 0)."
-        )
+    merged = _merged(_with_adapter(base, adapter))
+    said_merged = answers(merged, "merged")
+    parity = {"adapter_merged": _parity((with_adapter, said), (merged, said_merged), talks)}
+    faults = list(parity["adapter_merged"].faults("adapter and merged in fp32", exact=True))
+    lossy = dtype != "float32"
+    way_out = (
+        " Set release.dtype: float32; nothing is trained again." if lossy and not faults else ""
+    )
+
+    if lossy:
+        _cast(merged, dtype)
+        said_merged = answers(merged, f"merged {dtype}")
+    merged.save_pretrained(folder)
+    reloaded = _reload(folder)
+    said_reloaded = answers(reloaded, "reloaded")
+    for name, one, exact in (
+        ("merged", (merged, said_merged), True),
+        ("adapter", (with_adapter, said), not lossy),
+    ):
+        found = _parity(one, (reloaded, said_reloaded), talks)
+        parity[f"{name}_reloaded"] = found
+        faults += found.faults(f"{name} and loaded again in {dtype}", exact)
+    if faults and not rehearsal:
+        raise Refused(f"merge, on {len(prompts)} prompts: {'; '.join(faults)}.{way_out}")
+    whole = parity["adapter_reloaded"]
     return {
         "prompts": len(prompts),
-        "largest_logit_difference": largest,
-        "unequal_greedy_answers": unequal,
+        "dtype": dtype,
+        "largest_logit_difference": whole.largest,
+        "unequal_greedy_answers": whole.unequal,
+        "parity": {name: found.as_dict() for name, found in parity.items()},
+        "faults": faults,
     }
 
 
@@ -67,18 +126,133 @@ def prompts_to_compare(asked: list[list[Message]], test: list[Row]) -> list[list
     return (asked + more)[:MOST_PROMPTS]
 
 
-def require_prompts(prompts: list[list[Message]]) -> None:
-    """Raises InputError where there are too few to compare a merged model on."""
-    if len(prompts) < LEAST_PROMPTS:
+def require_prompts(prompts: list[list[Message]], least: int = LEAST_PROMPTS) -> None:
+    """Raises InputError where there are too few to compare a merged model on; known once the
+    questions are read and the rows are split, before anything is trained."""
+    if len(prompts) < least:
         raise InputError(
-            f"merge: {len(prompts)} held-out prompts, at least {LEAST_PROMPTS} are needed to "
-            "compare the merged model. Raise splits.test or add evaluation.other_questions."
+            f"merge: {len(prompts)} held-out prompts, at least {least} are needed to compare the "
+            "merged model. Raise splits.test or add evaluation.other_questions."
         )
 
 
-def _logits(model: Any, ids: list[int]) -> Any:
-    """Logits (tokens, vocabulary) of a whole prompt, on the CPU."""
+def require_mergeable(base: ModelRef) -> None:
+    """Raises InputError for a base that no adapter can be merged into; it needs no weights."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(snapshot(base))
+    quantized = getattr(config, "quantization_config", None)
+    if quantized is not None:
+        how = dict(quantized).get("quant_method", "quantised")
+        raise InputError(
+            f"{base}: its weights are stored as {how}, so there are none in full precision to "
+            "merge into. Set base.model to the model that it was made from."
+        )
+    rows, tokens = config.get_text_config().vocab_size, len(load_tokenizer(base))
+    if tokens > rows:
+        raise InputError(
+            f"{base}: its tokenizer has {tokens:,} tokens, its embed_tokens {rows:,} rows: the "
+            f"last {tokens - rows:,} stand for nothing. Add the rows "
+            "(model.resize_token_embeddings), train them, and set base.model to that model."
+        )
+
+
+def dtype_of(base: ModelRef) -> str:
+    """The data type that the base's weights are stored in, by its config.json or by themselves."""
+    from safetensors import safe_open
+
+    folder = snapshot(base)
+    config = json.loads((folder / "config.json").read_text())
+    config |= config.get("text_config", {})
+    named: str | None = config.get("dtype") or config.get("torch_dtype")  # the older spelling
+    if named is None:
+        with safe_open(min(folder.glob("*.safetensors")), "pt") as weights:
+            named = str(weights.get_tensor(min(weights.keys())).dtype)
+    return named.removeprefix("torch.")
+
+
+def _with_adapter(base: ModelRef, adapter: Path) -> Any:
+    try:
+        return load_model(base, adapter)
+    except RuntimeError as error:
+        misfits = [line.strip() for line in str(error).splitlines() if "size mismatch" in line]
+        if not misfits:
+            raise
+        raise InputError(
+            f"merge: {adapter} does not fit {base}: {misfits[0]} An adapter that was trained with "
+            "added tokens needs a base that has them: save the base with them, set base.model to "
+            "that model, and train again."
+        ) from error
+
+
+def _merged(with_adapter: Any) -> Any:
+    """The model with the adapter's changes in its weights, in fp32; `with_adapter` is used up.
+
+    Where input and output embeddings are one weight, a change to one of them would be a change to
+    both: each gets its own, and they are tied again if they come out equal.
+    """
     import torch
 
-    with torch.inference_mode():
-        return model(torch.tensor([ids], device=model.device)).logits[0].float().cpu()
+    text = with_adapter.config.get_text_config()
+    if not text.tie_word_embeddings:
+        return with_adapter.merge_and_unload()
+    seen: set[int] = set()
+    for module in with_adapter.modules():
+        for name, weight in module.named_parameters(recurse=False):
+            if id(weight) in seen:
+                own = torch.nn.Parameter(weight.detach().clone(), requires_grad=False)
+                setattr(module, name, own)
+            seen.add(id(weight))
+    text.tie_word_embeddings = False
+    merged = with_adapter.merge_and_unload()
+    embeddings, head = merged.get_input_embeddings(), merged.get_output_embeddings()
+    if torch.equal(embeddings.weight, head.weight):
+        text.tie_word_embeddings = True
+        head.weight = embeddings.weight
+    merged.config.tie_word_embeddings = text.tie_word_embeddings
+    return merged
+
+
+def _cast(model: Any, dtype: str) -> None:
+    """The weights alone: what a model computes once, as the angles of its positions, stays."""
+    import torch
+
+    for weight in model.parameters():
+        weight.data = weight.data.to(getattr(torch, dtype))
+
+
+def _reload(folder: Path) -> Any:
+    """As its users load it: in the data type that it was saved in."""
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(folder, dtype="auto").to(device()).eval()
+
+
+def _parity(
+    one: tuple[Any, list[Answer]], other: tuple[Any, list[Answer]], talks: list[Said]
+) -> Parity:
+    """Two models and what they answered, on the same prompts and answers."""
+    import torch
+
+    (first, said), (second, said_too) = one, other
+    peaks, total, agreed, tokens, logits = [], 0.0, 0, 0, 0
+    whole = [Said(talk.ids, 1) for talk in talks]  # the prompts' tokens are compared as well
+    with progress("logits compared", len(whole), "prompt") as advance:
+        for batch in batches(whole, 0, first.device, len(whole), TOKENS):
+            a, b = (batch.logits(model)[batch.scored] for model in (first, second))
+            apart = (a - b).abs()  # (tokens, vocabulary)
+            peaks.append(apart.max())
+            total += float(apart.sum())
+            agreed += int((a.argmax(-1) == b.argmax(-1)).sum())
+            tokens += len(a)
+            logits += a.numel()
+            advance(len(batch.places))
+    unequal = sum(a != b for a, b in zip(said, said_too, strict=True))
+    return Parity(
+        largest=float(torch.stack(peaks).max()),  # NaN if one is
+        mean=total / logits,
+        top1=agreed / tokens,
+        greedy=1 - unequal / len(said),
+        unequal=unequal,
+        tokens=tokens,
+    )
