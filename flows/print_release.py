@@ -8,6 +8,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+
+OF_TRAINING = ("loss", "chosen_rewards", "rejected_rewards", "reward_margin", "token_accuracy")
 
 
 def print_release(path: Path, whole: float) -> None:
@@ -20,6 +24,10 @@ def print_release(path: Path, whole: float) -> None:
         _table("Held-out questions", ("question", "before", "after"), answers, lines=True)
     )
     console.print(_table("Metrics", ("metric", "before", "after"), _metrics(release)))
+    if sweep := release["sweep"]:
+        heads = list(dict.fromkeys(name for row in sweep for name in row))
+        rows = [[row.get(head, "") for head in heads] for row in sweep]
+        console.print(_table("Sweep", heads, rows))
     stages = [
         (one["stage"], "cached" if one["cached"] else f"{one['seconds']:.1f}")
         for one in release["seconds"]
@@ -30,6 +38,8 @@ def print_release(path: Path, whole: float) -> None:
     startup = whole - sum(one["seconds"] for one in release["seconds"])
     stages.append(("start-up: imports, Prefect's server", f"{startup:.1f}"))
     console.print(_table("Seconds", ("stage", "seconds"), stages))
+    for line in release["warnings"]:
+        console.print(f"warning, of the base: {line}")
     for line in release["gate"]:
         console.print(f"gate {line}")
     version = next(iter(release["repositories"].values()))["version"]
@@ -49,12 +59,13 @@ def _metrics(release: dict[str, Any]) -> list[tuple[str, str, str]]:
     rows = [(name, _number(before.get(name)), _number(value)) for name, value in after.items()]
     training = release["training"]
     rows += [
-        (
-            "validation token accuracy",
-            *(_number(training[f"token_accuracy{x}"]) for x in ("_before", "")),
-        ),
-        ("validation chosen reward", "0", _number(training["chosen_rewards"])),
+        (f"validation.{name}", _number(value), _number(training[name]))
+        for name, value in training["start"].items()
+        if name in OF_TRAINING
+    ]
+    rows += [
         ("steps", "", str(training["steps"])),
+        ("best step, which goes on", "", str(training["best_step"])),
         ("trainable parameters", "", f"{training['trainable_parameters']:,}"),
         (
             "merge: largest logit difference",
@@ -76,5 +87,5 @@ def _table(
     for head in heads:
         table.add_column(head, justify="right" if head == "seconds" else "left")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(cell) for cell in row))  # what a model says is no markup
     return table

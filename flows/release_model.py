@@ -10,21 +10,25 @@ from flows.prepare_data import prepare_data
 from flows.promote_release import promote_release
 from flows.seed_hub import seed_hub
 from flows.stage_release import stage_release
+from tasks.core.sentences import GateSentence
 from tasks.core.settings import (
     Base,
     Checks,
     Correction,
     Data,
     Evaluation,
-    Gate,
     Lora,
     Loss,
+    Machine,
     OnPolicy,
     Recipe,
     Release,
     Seed,
     Splits,
+    Sweep,
+    Tracking,
     Training,
+    Watch,
 )
 from tasks.publish import pin_base, try_everything
 from tasks.record import write_record
@@ -42,9 +46,14 @@ def release_model(
     training: Training = Training(),
     loss: Loss = Loss(),
     lora: Lora = Lora(),
+    machine: Machine = Machine(),
+    watch: Watch = Watch(),
+    sweep: Sweep = Sweep(),
+    tracking: Tracking = Tracking(),
     evaluation: Evaluation = Evaluation(),
-    gate: Gate = Gate(),
+    gate: tuple[GateSentence, ...] = (),
     seed: Seed | None = None,
+    rehearsal: bool = False,
 ) -> str:
     """Files, token and write access are tried first; returns the path of the run's release.json."""
     recipe = Recipe(
@@ -58,17 +67,21 @@ def release_model(
         training=training,
         loss=loss,
         lora=lora,
+        machine=machine,
+        watch=watch,
+        sweep=sweep,
+        tracking=tracking,
         evaluation=evaluation,
         gate=gate,
         seed=seed,
+        rehearsal=rehearsal,
     )
     repository = try_everything(recipe)
     if seed:
         seed_hub(seed)
     pinned = pin_base(base)
-    asked = list(evaluation.questions)
-    prepared = prepare_data(pinned, data, splits, curation, on_policy, checks, asked)
-    aligned = align_model(pinned, prepared, data, curation, training, loss, lora, evaluation, gate)
+    prepared = prepare_data(pinned, recipe)
+    aligned = align_model(repository, pinned, prepared, recipe)
     staged = stage_release(repository, pinned, prepared, aligned, recipe)
     published = promote_release(staged, release)
     return write_record(staged, aligned, published)

@@ -4,103 +4,160 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tasks.core import evaluate, generate, merge, models, rows
+from tasks.core import behaviour, evaluate, generate, merge, models, publish, questions, rows
+from tasks.core.evaluate import Asked
+from tasks.core.fields import Row
+from tasks.core.gate import asks_for_last
 from tasks.core.models import ModelRef, load_model, load_tokenizer
-from tasks.core.rows import of_split, read_rows, write_rows
-from tasks.core.settings import Correction, Data, Evaluation
+from tasks.core.questions import read_text
+from tasks.core.rows import of_split
+from tasks.core.settings import Recipe
 from tasks.core.split import prompt_keys
 from tasks.core.stage import Folder
-from tasks.staged import stage_task, staged
+from tasks.staged import log, markdown, passing, stage_task, staged
 
-SOURCES = (evaluate, generate, merge, models, rows)
+SOURCES = (behaviour, evaluate, generate, merge, models, questions, rows)
 PACKAGES = ("torch", "transformers", "peft")
+NOT_RENDERED = "the chat template refuses them, as Gemma's does a system message."
+LIMITS = {"max_new_tokens", "batch_size", "samples", "temperature", "max_pairs"}
 
 
 @stage_task("evaluate before")
-def evaluate_base(
-    base: ModelRef,
-    prompts: Folder,
-    pairs: Folder,
-    data: Data,
-    evaluation: Evaluation,
-    correction: Correction | None,
-) -> Folder:
-    """answers.parquet (every question), scores.json (log-probabilities of the held-out pairs)."""
-    others = evaluate.read_questions(evaluation.other_questions)
+def evaluate_base(base: ModelRef, prompts: Folder, pairs: Folder, recipe: Recipe) -> Folder:
+    """answers.parquet (every question), scores.json, warnings.json; facts: the base's metrics."""
+    held_out = of_split(prompts, "test")
+    asked, refused = evaluate.askable(
+        load_tokenizer(base),
+        questions.questions_of(recipe.evaluation, held_out, recipe.data.system_prompt),
+    )
+    least = 1 if recipe.rehearsal else merge.LEAST_PROMPTS
+    compared = merge.prompts_to_compare([one["prompt"] for one in asked], held_out)
+    merge.require_prompts(compared, least)
 
     def make(folder: Path) -> dict[str, Any]:
-        held_out = of_split(prompts, "test")
-        asked = held_out if correction else []
-        questions = evaluate.questions_of(evaluation.questions, asked, others, data.system_prompt)
-        merge.require_prompts(merge.prompts_to_compare([p for _, p in questions], held_out))
-        answered, logps = evaluate.ask_and_score(
-            load_model(base),
-            load_tokenizer(base),
-            questions,
-            of_split(pairs, "test")[: evaluation.max_pairs],
-            max_new_tokens=evaluation.max_new_tokens,
-            batch_size=evaluation.batch_size,
-            title="before",
-        )
-        write_rows(folder / "answers.parquet", answered)
-        (folder / "scores.json").write_text(json.dumps(logps))
-        return {"preference_accuracy": round(evaluate.preference_accuracy(logps), 6)}
+        found = _ask(load_model(base), base, asked, pairs, recipe, "before")
+        found.write(folder)
+        metrics = _metrics(found, found, pairs, recipe)
+        told = [f"{len(refused)} questions are not asked: {NOT_RENDERED}"] if refused else []
+        told += [
+            *behaviour.warnings_before(
+                found.answers, _answers(found), _renames(recipe), metrics["preference_accuracy"]
+            ),
+            *(
+                f"the evaluation asks {text!r}, which stands in the training prompts as well: its "
+                "answer shows what was learned by heart. Ask another question, or drop the rows."
+                for text in questions.standing_in_training(asked, of_split(pairs, "train"))
+            ),
+        ]
+        (folder / "warnings.json").write_text(json.dumps(told, ensure_ascii=False))
+        return metrics
 
-    made_from = {
-        "base": str(base),
-        "prompts": prompts.digest if correction else None,
-        "pairs": pairs.digest,
-        "others": others,
-        "system_prompt": data.system_prompt,
-        **evaluation.model_dump(exclude={"other_questions"}),
-    }
-    return staged("evaluate-before", made_from, SOURCES, make, PACKAGES)
+    made_from = {"base": str(base), "pairs": pairs.digest, "asked": asked, **_key(recipe)}
+    folder = staged("evaluate-before", made_from, SOURCES, make, PACKAGES)
+    told = read_warnings(folder)
+    for line in told:
+        log(f"warning, before any training: {line}")
+    listed = "\n".join(f"- {line}" for line in told) or "Nothing speaks against training it."
+    markdown("base-model", "The base model, before any training", listed)
+    return folder
+
+
+@stage_task("evaluate last release", retries=2, retry_delay_seconds=2, retry_condition_fn=passing)
+def evaluate_last(
+    repository: str, base: ModelRef, before: Folder, pairs: Folder, recipe: Recipe
+) -> Folder | None:
+    """The last release asked the same; None where no sentence of the gate asks for one, or none is.
+
+    facts: its metrics, against the base's answers as ours are.
+    """
+    last = publish.last_release(repository) if asks_for_last(recipe.gate) else None
+    if last is None:
+        return None
+
+    def make(folder: Path) -> dict[str, Any]:
+        reference = evaluate.read_asked(before.path)
+        same = load_tokenizer(last).get_vocab() == load_tokenizer(base).get_vocab()
+        known = load_model(base) if same else None  # no KL between two vocabularies
+        asked = reference.answers
+        found = _ask(load_model(last), last, asked, pairs, recipe, "last release", known)
+        found.write(folder)
+        return _metrics(found, reference, pairs, recipe)
+
+    made_from = {"last": str(last), "base": str(base), "before": before.digest}
+    made_from |= {"pairs": pairs.digest, "beta": recipe.loss.beta, **_key(recipe)}
+    return staged("evaluate-last", made_from, SOURCES, make, PACKAGES)
 
 
 @stage_task("evaluate after")
 def evaluate_adapter(
-    base: ModelRef,
-    adapter: Folder,
-    before: Folder,
-    pairs: Folder,
-    evaluation: Evaluation,
-    correction: Correction | None,
-    beta: float,
+    base: ModelRef, adapter: Folder, before: Folder, pairs: Folder, recipe: Recipe
 ) -> Folder:
     """The questions and pairs of `before` again; facts: rewards, and what became of the answers."""
-    limits = evaluation.model_dump(include={"max_new_tokens", "batch_size"})
-    renames = correction.renames if correction else ()
 
     def make(folder: Path) -> dict[str, Any]:
-        earlier = read_rows(before.path / "answers.parquet")
-        scored = of_split(pairs, "test")[: evaluation.max_pairs]
-        answered, logps = evaluate.ask_and_score(
-            load_model(base, adapter.path / "adapter"),
-            load_tokenizer(base),
-            [(row["kind"], row["prompt"]) for row in earlier],
-            scored,
-            **limits,
-            title="after",
-        )
-        write_rows(folder / "answers.parquet", answered)
-        (folder / "scores.json").write_text(json.dumps(logps))
-        reference = json.loads((before.path / "scores.json").read_text())
-        prompts = prompt_keys([row["prompt"] for row in scored])
-        metrics = evaluate.reward_metrics(logps, reference, beta, prompts)
-        metrics |= {"preference_accuracy": evaluate.preference_accuracy(logps)}
-        if renames:
-            answers = ([row["answer"] for row in asked] for asked in (earlier, answered))
-            metrics |= evaluate.behaviour(*answers, renames).as_dict()
-        return {name: round(value, 6) for name, value in metrics.items()}
+        reference = evaluate.read_asked(before.path)
+        model = load_model(base, adapter.path / "adapter")
+        found = _ask(model, base, reference.answers, pairs, recipe, "after")
+        found.write(folder)
+        return _metrics(found, reference, pairs, recipe)
 
-    made_from = {
-        "base": str(base),
-        "adapter": adapter.digest,
-        "before": before.digest,
-        "pairs": pairs.digest,
-        "beta": beta,
-        "renames": [one.model_dump() for one in renames],
-        "max_pairs": evaluation.max_pairs,
-        **limits,
-    }
+    made_from = {"base": str(base), "adapter": adapter.digest, "before": before.digest}
+    made_from |= {"pairs": pairs.digest, "beta": recipe.loss.beta, **_key(recipe)}
     return staged("evaluate-after", made_from, SOURCES, make, PACKAGES)
+
+
+def read_warnings(before: Folder) -> list[str]:
+    found: list[str] = json.loads((before.path / "warnings.json").read_text())
+    return found
+
+
+def _ask(
+    model: Any,
+    of: ModelRef,
+    asked: list[Any],
+    pairs: Folder,
+    recipe: Recipe,
+    title: str,
+    base: Any | None = None,
+) -> Asked:
+    evaluation = recipe.evaluation
+    return evaluate.asked(
+        model,
+        load_tokenizer(of),
+        [{key: one[key] for key in ("kind", "prompt", "language")} for one in asked],
+        _scored(pairs, recipe),
+        evaluation,
+        text=read_text(evaluation.text, "evaluation.text"),
+        title=title,
+        base=base,
+    )
+
+
+def _metrics(found: Asked, reference: Asked, pairs: Folder, recipe: Recipe) -> dict[str, Any]:
+    prompts = prompt_keys([row["prompt"] for row in _scored(pairs, recipe)])
+    metrics = evaluate.metrics(found, reference, recipe.loss.beta, prompts)
+    metrics |= behaviour.measured(
+        found.answers, _answers(reference), _answers(found), _renames(recipe)
+    )
+    return {name: round(value, 6) for name, value in metrics.items()}
+
+
+def _answers(one: Asked) -> list[str]:
+    return [row["answer"] for row in one.answers]
+
+
+def _scored(pairs: Folder, recipe: Recipe) -> list[Row]:
+    return of_split(pairs, "test")[: recipe.evaluation.max_pairs]
+
+
+def _renames(recipe: Recipe) -> Any:
+    return recipe.curation.renames if recipe.curation else ()
+
+
+def _key(recipe: Recipe) -> dict[str, Any]:
+    """What changes an evaluation beside models and rows."""
+    return {
+        "text": read_text(recipe.evaluation.text, "evaluation.text"),
+        "renames": [one.model_dump() for one in _renames(recipe)],
+        **recipe.evaluation.model_dump(include=LIMITS),
+    }

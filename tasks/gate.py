@@ -1,24 +1,76 @@
-"""What the recipe demands of the trained model; a refusal stops the run before merging."""
+"""What the recipe demands of each candidate; the best goes on, a refusal stops before merging."""
+
+from typing import Any
 
 from tasks.core.errors import Refused
-from tasks.core.gate import judge
+from tasks.core.gate import Verdict, judge, standing
+from tasks.core.refs import Candidate
 from tasks.core.rows import read_rows
-from tasks.core.settings import Gate
+from tasks.core.sentences import TRAINING
+from tasks.core.settings import Recipe
 from tasks.core.stage import Folder
-from tasks.staged import markdown, stage_task
+from tasks.staged import log, markdown, stage_task
+
+Chosen = tuple[Candidate, list[str], list[dict[str, str]]]
+IN_TABLE = ("strict", "exact", "same", "reward_accuracy", "kl", "perplexity")
 
 
 @stage_task("gate")
-def pass_gate(training: Folder, before: Folder, after: Folder, gate: Gate) -> list[str]:
-    """Every demand with its number, as sentences; raises Refused if one is not met."""
-    verdicts = judge(training.facts, after.facts, **gate.model_dump())
+def pass_gate(
+    tried: list[Candidate], before: Folder, last: Folder | None, recipe: Recipe
+) -> Chosen:
+    """(best candidate, its sentences with their numbers, the table of a sweep).
+
+    Raises Refused if it does not meet every sentence; in a rehearsal that is only told.
+    """
+    judged = [(one, _verdicts(one, before, last, recipe)) for one in tried]
+    table = [_row(one, verdicts) for one, verdicts in judged] if len(tried) > 1 else []
+    trained = [pair for pair in judged if pair[0].diverged is None]
+    if not trained:
+        raise Refused("\n".join(str(one.diverged) for one in tried))
+    best, verdicts = max(trained, key=lambda pair: standing(pair[1], pair[0].after.facts))
     sentences = [str(verdict) for verdict in verdicts]
     listed = "\n".join(f"- {sentence}" for sentence in sentences)
-    markdown("dpo-evaluation", "Before and after", f"{listed}\n\n{beside(before, after)}")
+    story = [listed, as_table(table), beside(before, best.after)]
+    markdown("dpo-evaluation", "Before and after", "\n\n".join(part for part in story if part))
     failed = [str(verdict) for verdict in verdicts if not verdict.passed]
-    if failed:
-        raise Refused("gate: " + "; ".join(failed) + f". Answers: {after.path}/answers.parquet")
-    return sentences
+    if failed and not recipe.rehearsal:
+        told = f"gate: {'; '.join(failed)}. Answers: {best.after.path}/answers.parquet"
+        raise Refused(told + (f"\nThe sweep:\n{as_table(table)}" if table else ""))
+    for sentence in failed:
+        log(f"gate, would refuse: {sentence}")
+    return best, sentences, table
+
+
+def _verdicts(one: Candidate, before: Folder, last: Folder | None, recipe: Recipe) -> list[Verdict]:
+    if one.adapter is None or one.after is None:
+        return []
+    facts = one.adapter.facts
+    now = {f"validation.{name}": facts[name] for name in TRAINING}
+    start = {f"validation.{name}": facts["start"][name] for name in TRAINING}
+    earlier = None if last is None else last.facts
+    return judge(recipe.gate, one.after.facts | now, before.facts | start, earlier)
+
+
+def _row(one: Candidate, verdicts: list[Verdict]) -> dict[str, str]:
+    settings = {
+        "learning_rate": f"{one.recipe.training.learning_rate:g}",
+        "beta": f"{one.recipe.loss.beta:g}",
+    }
+    if one.adapter is None or one.after is None:
+        return settings | {"gate": "diverged"}
+    met = sum(verdict.passed for verdict in verdicts)
+    measured = {k: f"{one.after.facts[k]:.4g}" for k in IN_TABLE if k in one.after.facts}
+    steps = {"steps": str(one.adapter.facts["steps"])}
+    return settings | steps | measured | {"gate": f"{met} of {len(verdicts)}"}
+
+
+def as_table(rows: list[dict[str, str]]) -> str:
+    """Markdown; a candidate that lacks a column has an empty cell. Empty for no row."""
+    heads = list(dict.fromkeys(name for row in rows for name in row))
+    heads.sort(key=lambda name: name == "gate")
+    lines = [heads, ["---"] * len(heads), *([row.get(h, "") for h in heads] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) if rows else ""
 
 
 def beside(before: Folder, after: Folder) -> str:
@@ -31,7 +83,9 @@ def beside(before: Folder, after: Folder) -> str:
 
 def shown_answers(before: Folder, after: Folder) -> list[tuple[str, str, str]]:
     """(question, answer before, answer after), as asked under the neutral system prompt."""
-    rows = [read_rows(folder.path / "answers.parquet") for folder in (before, after)]
+    rows: list[list[Any]] = [
+        read_rows(folder.path / "answers.parquet") for folder in (before, after)
+    ]
     return [
         (b["prompt"][-1]["content"], b["answer"], a["answer"])
         for b, a in zip(*rows, strict=True)

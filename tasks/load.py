@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 from tasks.core import blocks, forms, hub_data, sources
 from tasks.core.settings import Data
 from tasks.core.stage import Folder, file_digest
-from tasks.staged import log, passing, stage_task, staged
+from tasks.staged import log, markdown, passing, stage_task, staged
 
+SHOWN, LONGEST_SHOWN = 5, 240  # raw rows, and characters of each
 OF_THE_HUB = ("revision", "name", "data_dir", "data_files", "split", "streaming")
 
 
@@ -38,7 +40,24 @@ def load_rows(data: Data) -> Folder:
         reader = forms.reader(_sample(_files(data, folder)), name, data.form)
         return {"form": reader.form, "read_as": reader.read_as, "slug": reader.slug} | source
 
-    return staged("load", made_from, (hub_data, forms, blocks, sources), make)
+    folder = staged("load", made_from, (hub_data, forms, blocks, sources), make)
+    _show_first(_files(data, folder.path), folder.facts["read_as"])
+    return folder
+
+
+def _show_first(files: list[tuple[str, Path]], read_as: str) -> None:
+    """What the rows are made of, before anything is done to them: in the log, on the run page."""
+    first = [(number, _brief(value)) for number, value in islice(_values(files), SHOWN)]
+    log("\n".join([f"load: read as {read_as}; first rows:", *(f"  {n}: {v}" for n, v in first)]))
+    rows = "\n".join(f"{number}.\n\n```\n{value}\n```" for number, value in first)
+    markdown("raw-rows", f"First rows, read as {read_as}", rows)
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, blocks.Broken):
+        return f"cannot be read: {value.reason}"
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} ..."
 
 
 def source_files(raw: Folder, data: Data) -> list[tuple[str, Path]]:
@@ -63,8 +82,12 @@ def _set_for_the_hub(data: Data) -> list[str]:
 
 
 def _sample(files: list[tuple[str, Path]]) -> list[tuple[int, Any]]:
+    return list(islice(_values(files), forms.SAMPLE))
+
+
+def _values(files: list[tuple[str, Path]]) -> Iterator[tuple[int, Any]]:
     rows = (blocks.values_of(block) for _, path in files for block in blocks.read_blocks(path))
-    return list(islice(chain.from_iterable(rows), forms.SAMPLE))
+    return chain.from_iterable(rows)
 
 
 def _local_source(data: Data) -> dict[str, Any]:

@@ -6,17 +6,20 @@ from typing import Any
 from tasks.core import merge, rows
 from tasks.core.models import ModelRef
 from tasks.core.rows import of_split, read_rows
-from tasks.core.settings import Evaluation
+from tasks.core.settings import Recipe
 from tasks.core.stage import Folder
-from tasks.staged import stage_task, staged
+from tasks.staged import log, markdown, stage_task, staged
+
+COLUMNS = ("largest", "mean", "top1", "greedy", "unequal")
 
 
 @stage_task("merge")
 def merge_model(
-    base: ModelRef, adapter: Folder, after: Folder, prompts: Folder, evaluation: Evaluation
+    base: ModelRef, adapter: Folder, after: Folder, prompts: Folder, recipe: Recipe
 ) -> Folder:
-    """facts: prompts compared, largest logit difference, unequal greedy answers."""
-    settings = {"max_new_tokens": evaluation.max_new_tokens, "batch_size": evaluation.batch_size}
+    """facts: prompts compared, number format, and how far each two of the three are apart."""
+    settings = recipe.evaluation.model_dump(include={"max_new_tokens", "batch_size"})
+    settings |= {"dtype": recipe.release.dtype, "rehearsal": recipe.rehearsal}
 
     def make(folder: Path) -> dict[str, Any]:
         asked = [row["prompt"] for row in read_rows(after.path / "answers.parquet")]
@@ -30,4 +33,17 @@ def merge_model(
         "prompts": prompts.digest,
         **settings,
     }
-    return staged("merge", made_from, (merge, rows), make, ("torch", "transformers", "peft"))
+    folder = staged("merge", made_from, (merge, rows), make, ("torch", "transformers", "peft"))
+    for fault in folder.facts["faults"]:
+        log(f"merge, would refuse: {fault}")
+    markdown("merge-parity", "Adapter, merged, loaded again", parity_table(folder.facts["parity"]))
+    return folder
+
+
+def parity_table(parity: dict[str, dict[str, float]]) -> str:
+    heads = f"| compared | {' | '.join(COLUMNS)} |\n|{'---|' * (len(COLUMNS) + 1)}"
+    lines = (
+        f"| {name.replace('_', ' and ')} | {' | '.join(f'{one[key]:.4g}' for key in COLUMNS)} |"
+        for name, one in parity.items()
+    )
+    return "\n".join([heads, *lines])

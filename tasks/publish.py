@@ -3,15 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from tasks.core import publish, release
-from tasks.core.evaluate import read_questions
+from tasks.core import machine, merge, publish, release, tracking
 from tasks.core.models import ModelRef, load_tokenizer, resolve_model
 from tasks.core.publish import Repository
+from tasks.core.questions import questions_of, read_text
 from tasks.core.recipes import FILES
 from tasks.core.refs import Aligned, Prepared, Staged
 from tasks.core.render import injected_system, require_chat_template
 from tasks.core.settings import Base, Recipe
 from tasks.core.sources import files_of, is_file
+from tasks.evaluate import read_warnings
 from tasks.gate import shown_answers
 from tasks.staged import markdown, passing, stage_task, staged
 
@@ -23,7 +24,10 @@ def try_everything(recipe: Recipe) -> str:
     """Files, token and write access, before anything costs; returns the repository's full name."""
     if is_file(recipe.data.path):
         files_of(recipe.data.path)
-    read_questions(recipe.evaluation.other_questions)
+    questions_of(recipe.evaluation, [], recipe.data.system_prompt)
+    read_text(recipe.evaluation.text, "evaluation.text")
+    tracking.require(recipe.tracking)
+    machine.effective(recipe.machine, each_pair_again=False)
     return publish.preflight(recipe.release.repository)
 
 
@@ -32,6 +36,7 @@ def pin_base(base: Base) -> ModelRef:
     """The commit to start from; refuses a model without a chat template."""
     pinned = resolve_model(base.model, base.revision)
     require_chat_template(load_tokenizer(pinned), base.model)
+    merge.require_mergeable(pinned)
     return pinned
 
 
@@ -39,7 +44,8 @@ def pin_base(base: Base) -> ModelRef:
 def write_release(
     repository: str, base: ModelRef, prepared: Prepared, aligned: Aligned, recipe: Recipe
 ) -> Staged:
-    settings = recipe.model_dump(mode="json")
+    chosen = {"training": aligned.recipe.training, "loss": aligned.recipe.loss}
+    settings = recipe.model_copy(update=chosen).model_dump(mode="json")
     for section, key in FILES:  # a local path is nobody's business: the file's name will do
         if (value := settings[section][key]) and is_file(value):
             settings[section][key] = Path(value).expanduser().name
@@ -56,6 +62,8 @@ def write_release(
         settings=settings,
         checks=prepared.checks,
         gate=aligned.gate,
+        tried=aligned.tried,
+        warnings=read_warnings(aligned.before),
         shown=shown_answers(aligned.before, aligned.after),
         metrics={"before": aligned.before.facts, "after": aligned.after.facts},
         injected=injected_system(load_tokenizer(base)),

@@ -8,7 +8,7 @@ from tasks.core import rows as rows_file
 from tasks.core.errors import InputError
 from tasks.core.models import ModelRef, load_tokenizer
 from tasks.core.rows import write_rows
-from tasks.core.settings import Data, OnPolicy, Splits
+from tasks.core.settings import Data, OnPolicy, Recipe
 from tasks.core.stage import Folder
 from tasks.load import OF_THE_HUB, source_files
 from tasks.set_aside import add_aside, described, require_some, set_aside_before, told
@@ -60,11 +60,9 @@ def drop_repeated(rows: Folder, data: Data) -> Folder:
 
 
 @stage_task("split")
-def split_prompts(
-    rows: Folder, earlier: list[Folder], splits: Splits, held_out: list[str]
-) -> Folder:
+def split_prompts(rows: Folder, earlier: list[Folder], recipe: Recipe) -> Folder:
     """By prompt; the recipe's own questions are always held out. `earlier` set rows aside."""
-    settings = splits.model_dump()
+    settings, held_out = recipe.splits.model_dump(), list(recipe.evaluation.questions)
 
     def make(folder: Path) -> dict[str, Any]:
         source, target = rows.path / "rows.parquet", folder / "rows.parquet"

@@ -3,6 +3,7 @@
 A task whose folder was found whole ends as Completed(name="Cached"); callers get the Folder.
 """
 
+import base64
 import json
 import logging
 import time
@@ -14,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 import httpx
 from prefect import get_run_logger, task
 from prefect.artifacts import (
+    create_image_artifact,
     create_markdown_artifact,
     create_progress_artifact,
     update_progress_artifact,
@@ -62,7 +64,7 @@ def staged(stage: str, *args: Any, **kwargs: Any) -> Folder:
     """tasks.core.stage.build, told to Prefect in one log line."""
     folder = build(stage, *args, **kwargs)
     took = "cached" if folder.cached else f"{folder.seconds:.1f} s"
-    shown = {k: v for k, v in folder.facts.items() if k != "reasons" and v not in (None, {})}
+    shown = {k: v for k, v in folder.facts.items() if v is not None and not isinstance(v, dict)}
     facts = ", ".join(f"{k} {_brief(v)}" for k, v in shown.items())
     get_run_logger().info(f"{stage}: {took}, {facts}, {folder.path.name}")
     return folder
@@ -87,6 +89,12 @@ def record(stage: str, seconds: float, cached: bool) -> None:
 def markdown(key: str, title: str, text: str) -> None:
     """What a person reads of this stage on the run page."""
     create_markdown_artifact(key=key, markdown=f"## {title}\n\n{text}", description=title)
+
+
+def picture(key: str, title: str, path: Path) -> None:
+    """A PNG on the run page. Its bytes go into the artifact: the server cannot read our files."""
+    data = base64.b64encode(path.read_bytes()).decode()
+    create_image_artifact(f"data:image/png;base64,{data}", key=key, description=title)
 
 
 def _on_run_page(title: str, done: int, total: int | None) -> None:

@@ -15,7 +15,7 @@ from tasks.core import report, report_picture
 from tasks.core.models import ModelRef, load_tokenizer
 from tasks.core.render import injected_system
 from tasks.core.report import Checked
-from tasks.core.settings import Checks, Correction, Data, slots_of
+from tasks.core.settings import Recipe, slots_of
 from tasks.core.stage import Folder
 from tasks.show_report import show_report
 from tasks.staged import stage_task, staged
@@ -27,22 +27,16 @@ PACKAGES = ("great_expectations", "polars", "matplotlib")
 
 @stage_task("validate")
 def validate_pairs(
-    raw: Folder,
-    account: Folder,
-    pairs: Folder,
-    base: ModelRef,
-    data: Data,
-    correction: Correction | None,
-    checks: Checks,
+    raw: Folder, account: Folder, pairs: Folder, base: ModelRef, recipe: Recipe
 ) -> Folder:
-    """`account`: what became of every source row."""
-    slots = slots_of(correction)
+    """`account`: what became of every source row. A rehearsal reports and refuses nothing."""
+    slots, checks = slots_of(recipe.curation), recipe.checks
     profile = checks.profile or suite.profile_of(bool(slots), pairs.facts["form"] == "hh")
     asked = suite.suite(
         profile,
         ANSWERED_BY_ACCOUNT | checks.change,
         slots=slots,
-        max_length=data.max_length,
+        max_length=recipe.data.max_length,
         template_adds=injected_system(load_tokenizer(base)) or "",
     )
     about = Checked(
@@ -69,5 +63,5 @@ def validate_pairs(
     }
     sources = (reporting, suite, report, report_picture)
     folder = staged("validate", made_from, sources, make, PACKAGES)
-    show_report("validate", folder.path)
+    show_report("validate", folder.path, refuse=not recipe.rehearsal)
     return folder

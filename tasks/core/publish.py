@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tasks.core.errors import InputError, Refused
 from tasks.core.hub import endpoint, hub_errors
+from tasks.core.models import ModelRef, resolve_model
 from tasks.core.stage import file_digest
 
 RepoType = Literal["dataset", "model"]
@@ -109,6 +110,13 @@ def next_version(name: str, digest: str) -> tuple[str, bool]:
     )
     finished = {target.part for target in repositories(name)} == found[last]
     return (f"v{last}", finished) if same else (f"v{last + 1}", False)
+
+
+def last_release(name: str) -> ModelRef | None:
+    """The merged model of the highest version; its tag is written last, so that one is complete."""
+    model = next(target for target in repositories(name) if target.part == "model")
+    versions = _versions(model)
+    return resolve_model(model.repo, f"v{max(versions)}", "last release") if versions else None
 
 
 def commit_repository(target: Repository, folder: Path, message: str) -> Repository:

@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 from tasks.core.publish import Repository
+from tasks.core.settings import Recipe
 from tasks.core.stage import Folder
 
 
@@ -20,13 +21,24 @@ class Prepared(Reference):
     checks: Folder
 
 
+class Candidate(Reference):
+    """One training of a sweep, evaluated; or why it came to nothing."""
+
+    recipe: Recipe
+    adapter: Folder | None = None
+    after: Folder | None = None
+    diverged: str | None = None
+
+
 class Aligned(Reference):
     """A model that passed its gate: adapter and merged, with both evaluations."""
 
+    recipe: Recipe  # with the rate and beta of the candidate that goes on
     before: Folder
     adapter: Folder
     after: Folder
     gate: list[str]
+    tried: list[dict[str, str]]  # a row a candidate of the sweep, as in the table; empty: no sweep
     merged: Folder
 
 

@@ -21,7 +21,7 @@ import polars as pl
 import yaml
 
 from expectations.measures import telling
-from tasks.core import report
+from tasks.core import curves, report
 from tasks.core.aside import CODES
 from tasks.core.errors import Refused
 from tasks.core.models import ModelRef, snapshot
@@ -61,6 +61,8 @@ class Known:
     settings: dict[str, Any]
     checks: Folder  # the report on the pairs
     gate: list[str]
+    tried: list[dict[str, str]]  # of a sweep, a row a candidate
+    warnings: list[str]  # about the base, before training
     shown: list[tuple[str, str, str]]  # question, answer before, answer after
     metrics: dict[str, Any]
     injected: str | None  # the system message that the chat template adds by itself
@@ -74,7 +76,7 @@ class Known:
             "models": [self.adapter.digest, self.merged.digest],
             "settings": self.settings,
             "metrics": self.metrics,
-            "gate": self.gate,
+            # Not the gate's sentences, which compare with the last release: it would change them.
             # Not the whole report: another version of a font draws another picture.
             "checks": file_digest(self.checks.path / "findings.json"),
             "templates": content_digest(TEMPLATES),
@@ -141,6 +143,13 @@ def write_model(folder: Path, merged: Path, base: Path) -> None:
     copy_tokenizer(base, folder)
 
 
+def draw_training(folder: Path, known: Known, title: str) -> None:
+    """training.png for the cards, of every metric that training logged."""
+    history = json.loads((known.adapter.path / "history.json").read_text())
+    best, limits = known.adapter.facts["best_step"], known.settings["watch"]["limits"]
+    curves.draw(history, folder / "training.png", title, best_step=best, limits=limits)
+
+
 def copy_tokenizer(base: Path, folder: Path) -> None:
     for name in TOKENIZER_FILES:
         if (base / name).exists():
@@ -200,6 +209,8 @@ def build_release(
     write_report(folder / "dataset" / "report", known.checks)
     write_adapter(folder / "adapter", known.adapter.path / "adapter", base)
     write_model(folder / "model", known.merged.path, base)
+    for part in ("adapter", "model"):
+        draw_training(folder / part, known, f"Training of {targets[-1].repo} {version}")
     write_cards(folder, _card_facts(base, known, targets, version, counts))
     home = [str(Path.home())] if len(Path.home().parts) > 2 else []  # a short one is a word
     scrub(folder, [str(work_folder()), str(base.parent), *home])
@@ -277,6 +288,9 @@ def _card_facts(
         "shown": known.shown,
         "metrics": known.metrics,
         "gate": known.gate,
+        "tried": known.tried,
+        "columns": list(dict.fromkeys(name for row in known.tried for name in row)),
+        "warnings": known.warnings,
         "training": known.adapter.facts,
         "parity": known.merged.facts,
     }

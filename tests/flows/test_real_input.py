@@ -23,7 +23,7 @@ def test_real_identity_conversations_end_in_a_release_or_in_a_named_refusal(demo
         record = json.loads((GROUND / "work" / "runs" / "latest" / "release.json").read_text())
         assert record["inputs"]["data"]["source"] == "identity-sharegpt.json"
     else:
-        assert re.search(r"gate: REFUSED: \w.* = [\d.e-]+, required >=? [\d.]+", told(done))
+        assert re.search(r"gate: REFUSED: \w+ >= [\d.]+: it is [\d.e-]+", told(done))
 
 
 def test_real_hh_transcripts_are_trained_and_evaluated_on_the_tiny_model(demo, real_data):
@@ -36,7 +36,7 @@ def test_real_hh_transcripts_are_trained_and_evaluated_on_the_tiny_model(demo, r
     assert "form hh" in done.stderr and "steps 20" in done.stderr
     assert "Traceback" not in done.stderr
     if done.returncode == 1:
-        assert re.search(r"reward_accuracy.* = [\d.]+, required > 0.5", told(done))
+        assert re.search(r"gate: REFUSED: \w+ .*: it is [\d.e-]+", told(done))
 
 
 def test_a_data_set_with_a_shortcut_is_refused_before_any_training(demo, tmp_path):
@@ -60,12 +60,21 @@ def test_a_data_set_with_a_shortcut_is_refused_before_any_training(demo, tmp_pat
     assert "obviously" in Path(page[1]).read_text()
 
 
-def test_a_hundred_times_the_right_learning_rate_is_refused_by_the_gate(demo):
-    """Loss, accuracy and margins look better than in the healthy run; the answers are wrecked."""
-    done = pairpress(
-        *("run", "demo", "--set", "training.learning_rate=5.0e-2"),
-        *("--set", "training.max_steps=40"),
-    )
+WRECKING = ("--set", "training.learning_rate=5.0e-2", "--set", "training.max_steps=40")
+
+
+def test_a_hundred_times_the_right_learning_rate_stops_in_training(demo):
+    done = pairpress("run", "demo", *WRECKING)
     assert done.returncode == 1, done.stderr[-3000:]
-    assert re.search(r"gate: REFUSED: .*(exact|same|strict|token_accuracy) = ", told(done))
+    assert re.search(r"diverged at step \d+: \w+ >= ", told(done))
+    kept = re.search(r"\S+checkpoint-\d+", told(done))
+    assert kept is None or (Path(kept[0]) / "adapter_model.safetensors").is_file()
     assert "merge: " not in done.stderr  # nothing is merged, nothing published
+
+
+def test_a_hundred_times_the_right_learning_rate_is_refused_by_the_gate_as_well(demo):
+    """Loss, accuracy and margins look better than in the healthy run; the answers are wrecked."""
+    done = pairpress("run", "demo", *WRECKING, "--set", "watch.limits=[]")
+    assert done.returncode == 1, done.stderr[-3000:]
+    assert re.search(r"gate: REFUSED: .*(exact|same|strict)", told(done))
+    assert "merge: " not in done.stderr

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.slow
 
 LATEST = GROUND / "work" / "runs" / "latest"
 TINY = ("--set", "base.model=pairpress/tiny-chat")
-SHORT = ("--set", "training.max_steps=4", "--set", "training.eval_steps=4")
-ANY_GATE = ("--set", "gate.reward_accuracy=null")
+SHORT = ("--set", "training.max_steps=4", "--set", "watch.eval_steps=4")
+ANY_GATE = ("--set", "gate=[]")
 
 
 @pytest.fixture(scope="module")
