@@ -193,7 +193,7 @@ def test_every_metric_of_the_answers_that_a_gate_may_name_is_measured() -> None:
         (question("other", **answered), "Paris.", "Paris."),
     )
     by_others = {"prompts", "kl", "perplexity", "preference_accuracy"}
-    of_pairs = {name for name in HELD_OUT if "reward" in name}
+    of_pairs = {n for n in HELD_OUT if "reward" in n or n in ("chosen_tokens", "rejected_tokens")}
     assert set(HELD_OUT) - by_others - of_pairs - set(found) == set()
 
 

@@ -72,7 +72,9 @@ def trained(folder: Path) -> tuple[Folder, Folder]:
     (folder / "merge" / "model.safetensors").write_bytes(b"weights")
     (folder / "merge" / "config.json").write_text('{"_name_or_path": "/a/b", "vocab_size": 8}')
     (folder / "merge" / "done.json").write_text("{}")
-    steps = {"steps": 5, "train_pairs": 2, "parameters": 7000, "trainable_parameters": 1200}
+    (folder / "train" / "history.json").write_text('[{"step": 1, "loss": 0.7}]')
+    steps = {"steps": 5, "best_step": 5, "train_pairs": 2, "parameters": 7000}
+    steps |= {"trainable_parameters": 1200, "machine": {"device": "cpu", "dtype": "float32"}}
     parity = {"prompts": 50, "largest_logit_difference": 1e-5, "unequal_greedy_answers": 0}
     return (
         Folder(stage="train", path=folder / "train", digest="a", facts=steps),
@@ -143,7 +145,9 @@ def known(hub: object, tmp_path: Path) -> Callable[..., release.Known]:
             merged=merged,
             settings=Recipe.model_validate(sections).model_dump(mode="json"),
             checks=reported(stages),
-            gate=["passed: strict = 0.9, required >= 0.9"],
+            gate=["passed: strict >= 0.9: it is 0.9"],
+            tried=[{"learning_rate": "0.05", "gate": "diverged"}, {"learning_rate": "0.01"}],
+            warnings=["The base says Qwen in 3 of 40 answers."],
             shown=[("Who are\nyou?", "I am Qwen | a model", "I am Deep Qwen")],
             metrics={"before": {"accuracy": 0.5}, "after": {"accuracy": 0.75, "strict": 0.9}},
             injected=None,
@@ -177,15 +181,15 @@ def files(folder: Path) -> list[str]:
 def test_a_release_holds_all_that_its_three_repositories_need(built: Callable[..., Path]) -> None:
     folder = built()
     tokenizer = ["chat_template.jinja", "tokenizer.model", "tokenizer_config.json"]
-    papers = ["README.md", "release.json"]
+    papers, curves = ["README.md", "release.json"], ["training.png"]
     assert files(folder / "dataset") == sorted(
         [*papers, "data/test.parquet", "data/train.parquet", "set-aside.parquet", *REPORT]
     )
     assert files(folder / "adapter") == sorted(
-        [*papers, *tokenizer, "adapter_config.json", "adapter_model.safetensors"]
+        [*papers, *tokenizer, *curves, "adapter_config.json", "adapter_model.safetensors"]
     )
     assert files(folder / "model") == sorted(
-        [*papers, *tokenizer, "config.json", "model.safetensors"]
+        [*papers, *tokenizer, *curves, "config.json", "model.safetensors"]
     )
 
 
@@ -277,7 +281,6 @@ def test_the_digest_of_a_release_changes_with_what_it_consists_of(
         {"adapter": first.adapter.model_copy(update={"digest": "x"})},
         {"checks": reported(tmp_path / "other", rows=2)},
         {"settings": first.settings | {"gate": None}},
-        {"gate": []},
         {"metrics": {}},
     ]
     digests = {release.Known(**fields | change).digest for change in changed}

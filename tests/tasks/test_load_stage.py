@@ -19,6 +19,7 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     lines: list[str] = []
     monkeypatch.setenv("PAIRPRESS_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(load, "log", lines.append)
+    monkeypatch.setattr(load, "markdown", lambda *told: None)
     monkeypatch.setattr(load, "staged", build)
     return lines
 
@@ -34,13 +35,15 @@ def test_settings_that_say_nothing_about_a_local_file_are_named_and_change_nothi
     path = tmp_path / "pairs.jsonl"
     path.write_text(json.dumps(PAIR) + "\n")
     first = loaded(Data(path=str(path), split="train", max_rows=5))
-    assert said == []
+    shown = "load: read as prompt/chosen/rejected; first rows:\n  1: " + json.dumps(PAIR)
+    assert said == [shown]
     second = loaded(
         Data(path=str(path), split="test", data_dir="harmless-base", streaming=True, max_rows=5)
     )
-    assert said == [
+    assert said[1:] == [
         "load: data.data_dir, data.split, data.streaming: of a Hub data set, and data.path is "
-        "local; no part of this run"
+        "local; no part of this run",
+        shown,
     ]
     assert second.path == first.path and second.cached
 
@@ -60,7 +63,8 @@ def test_the_files_of_a_hub_data_set_have_their_own_names_and_commit(
     sha = commit(**{"a/one": line, "b/one": line * 2 + b"{broken\n", "two": line})
     data = Data(path=repo, data_files="**/*.jsonl")
     raw = loaded(data)
-    assert said == [] and raw.facts["source_digest"] == sha and raw.facts["form"] == "pairs"
+    assert "first rows" in said[0] and "cannot be read" in said[0]
+    assert raw.facts["source_digest"] == sha and raw.facts["form"] == "pairs"
     names = ["a/one.jsonl", "b/one.jsonl", "two.jsonl"]
     assert [name for name, _ in load.source_files(raw, data)] == names
     assert raw.path.joinpath("files/b/one.jsonl").read_bytes() == line * 2 + b"{broken\n"
