@@ -1,13 +1,15 @@
-"""The command line: list, run, check, mend, ask, hub, demo.
+"""The command line: list, run, rehearse, compare, check, mend, ask, hub, demo.
 
     pairpress run demo --set training.max_steps=100
 
 Data on standard output, words on standard error. Exit 0; 1: a gate or check said no; 2: bad usage
-or unreadable input. Whatever is slow to import is imported where it is used.
+or unreadable input. Whatever is slow to import is imported where it is used. It is long because
+all commands stand in one file, as their help shows them.
 """
 
 import contextlib
 import gc
+import json
 import os
 import sys
 import time
@@ -80,7 +82,7 @@ def demo() -> None:
 @app.command()
 def check(
     sources: Annotated[
-        list[str], typer.Argument(metavar="FILE_OR_REPO...", help="File or owner/name[@revision]")
+        list[str], typer.Argument(metavar="FILE_OR_REPO...", help="File or owner/name@revision")
     ],
     profile: Annotated[
         str | None, typer.Option(help="identity, preference or hh; by the data if not given")
@@ -169,6 +171,67 @@ def ask(
 
 
 @app.command()
+def compare(
+    a: Annotated[
+        str, typer.Argument(metavar="A", help="owner/name, owner/name@revision, or a folder")
+    ],
+    b: Annotated[str, typer.Argument(metavar="B", help="The other one, in the same way")],
+    questions: Annotated[
+        Path | None,
+        typer.Option(help="Text file, one question a line, or JSON lines with `messages`"),
+    ] = None,
+    report: Annotated[str | None, typer.Option(help="Folder for compare.html and .json")] = None,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens")] = 128,
+    local: Local = False,
+) -> None:
+    """Two models or adapters side by side: greedy answers to the same questions, and figures.
+
+    Without --questions those that the releases were shown with, and general ones.
+    """
+    from flows.print_comparison import print_comparison
+    from tasks.core.compare_page import report_folder
+
+    _quiet_libraries()
+    folder = None if report is None else report_folder(report)
+    with hub_of(local):
+        from tasks.core.compare import compare as compared
+
+        kept = Path(__file__).parent / "questions"
+        found = compared(a, b, questions, kept / "general.txt", kept / "text.txt", max_new_tokens)
+    print_comparison(found, folder)
+
+
+@app.command()
+def rehearse(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Recipes; all if none is named")
+    ] = None,
+    recipe: RecipeFile = None,
+    changes: Changes = None,
+) -> None:
+    """Try recipes on miniatures of their models: 20 rows, 5 steps, every stage, no account.
+
+    Gates report and refuse nothing. Prints how long the full run would take on this machine.
+    """
+    from tasks.core.miniatures import shape_of
+    from tasks.core.recipes import deployments, read_recipe, recipe_book
+    from tasks.core.rehearse import owners
+
+    book = recipe_book(recipe)
+    recipes = {}
+    for name in dict.fromkeys(names or deployments(book)):
+        checked = read_recipe(name, book, changes or ())
+        recipes[name] = checked, shape_of(checked.base.model, checked.base.revision)
+    _prefect_settings(own_home=True)
+    with _rehearsal_hub({owner for one, _ in recipes.values() for owner in owners(one)}) as url:
+        with contextlib.redirect_stdout(sys.stderr):
+            from flows.rehearse_recipes import rehearse_recipes
+
+            _quiet_logs()
+        raise typer.Exit(0 if rehearse_recipes(recipes, url) else 1)
+
+
+@app.command()
 def hub(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="0: the earlier port, or a free one")
@@ -210,6 +273,34 @@ def hub_of(local: bool) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def _rehearsal_hub(owners: set[str]) -> Iterator[str]:
+    """A Hub and a work folder of the rehearsal's own, begun anew: nothing of a person is touched.
+
+    There its user belongs to all whose models and data a recipe names, so that stand-ins may take
+    their places.
+    """
+    import secrets
+    import shutil
+
+    from localhub.client_env import client_environment, running
+    from tasks.core.stage import locked, work_folder
+
+    work = work_folder()
+    home = work / "rehearsals"
+    with locked(work / ".rehearsals.lock"):
+        if home.exists():
+            shutil.rmtree(home)
+        (home / "hub").mkdir(parents=True)
+        token = f"hf_{secrets.token_hex(16)}"
+        user = {"name": "rehearsal", "orgs": sorted(owners), "role": "write"}
+        (home / "hub" / "tokens.json").write_text(json.dumps({token: user}))
+        os.environ["PAIRPRESS_HOME"] = str(home)
+        with running(home / "hub") as server:
+            os.environ.update(client_environment(server.url, token, home / "hf"))
+            yield server.url
+
+
 def _named_endpoint() -> str | None:
     """The host that HF_ENDPOINT names, if it is set."""
     endpoint = os.environ.get("HF_ENDPOINT")
@@ -243,11 +334,15 @@ def _prefect_settings(own_home: bool) -> None:
 
 def _quiet_logs() -> None:
     """What a terminal need not show: mistakes that are told at the end, a library's own notices."""
-    import warnings
-
     from tasks.staged import MistakesInWords
 
     MistakesInWords.told_elsewhere = True
+    _quiet_libraries()
+
+
+def _quiet_libraries() -> None:
+    import warnings
+
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
 
 

@@ -15,7 +15,6 @@ from typing import Any, ParamSpec, TypeVar
 import httpx
 from prefect import get_run_logger, task
 from prefect.artifacts import (
-    create_image_artifact,
     create_markdown_artifact,
     create_progress_artifact,
     update_progress_artifact,
@@ -91,10 +90,10 @@ def markdown(key: str, title: str, text: str) -> None:
     create_markdown_artifact(key=key, markdown=f"## {title}\n\n{text}", description=title)
 
 
-def picture(key: str, title: str, path: Path) -> None:
-    """A PNG on the run page. Its bytes go into the artifact: the server cannot read our files."""
-    data = base64.b64encode(path.read_bytes()).decode()
-    create_image_artifact(f"data:image/png;base64,{data}", key=key, description=title)
+def embedded(picture: Path) -> str:
+    """A PNG as Markdown that holds its bytes: the server that shows the page has not our files."""
+    data = base64.b64encode(picture.read_bytes()).decode()
+    return f"![{picture.stem}](data:image/png;base64,{data})"
 
 
 def _on_run_page(title: str, done: int, total: int | None) -> None:

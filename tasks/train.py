@@ -16,7 +16,7 @@ from tasks.core.stage import Folder, work_folder
 from tasks.core.sweep import candidates
 from tasks.core.tracking import Trackers
 from tasks.core.trainer import steps_of
-from tasks.staged import log, markdown, picture, run_folder, stage_task, staged
+from tasks.staged import embedded, log, markdown, run_folder, stage_task, staged
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate")
 SECTIONS = {"training", "loss", "lora", "watch"}
@@ -107,8 +107,8 @@ def _show(folder: Folder, name: str, recipe: Recipe) -> None:
     history = json.loads((folder.path / "history.json").read_text())
     best, limits = folder.facts["best_step"], recipe.watch.limits
     curves.draw(history, drawn, f"Training of {name}", best_step=best, limits=limits)
-    picture("training-curves", f"Training of {name}", drawn)
-    markdown("training", "Training", _table(folder.facts))
+    told = {key: value for key, value in folder.facts.items() if not isinstance(value, dict)}
+    markdown("training", f"Training of {name}", f"{embedded(drawn)}\n\n{_table(told)}")
 
 
 def _table(values: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What a training will really do, before it begins: defaults resolved on this machine, sizes, steps.
+"""What a training will really do, before it begins: defaults of this machine, sizes, steps.
 
 in   a recipe as tasks.core.train takes it, the base model, the number of pairs
 out  name -> value for people, in the order in which they would ask

@@ -3,6 +3,8 @@ their size, random. What a recipe is rehearsed on, so that no weights have to be
 
 in   owner/name of a base: one of SHAPES, or any whose config.json the Hub hands out
 out  Shape; a model folder as the Hub would give it  https://huggingface.co/docs/hub/models-uploading
+
+It is long because the shapes of the bases that our recipes name stand in it.
 """
 
 import json
@@ -23,6 +25,7 @@ WIDTH = 96  # about; a little more or less, so that the heads divide it
 LAYERS = 2
 MOST_STEPS = 300  # of teaching
 LEARNED = 0.05  # nats a token: below it greedy answers are word for word those taught
+OF_PIECES = ("LlamaTokenizer", "GemmaTokenizer")
 MARK = re.compile(r"<\|?[a-z_/]+\|?>")  # what templates write around turns, as in <|im_end|>
 DIMENSIONS = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
 
@@ -185,7 +188,7 @@ def shape_of(repo: str, revision: str) -> Shape:
         template = next(one["template"] for one in template if one["name"] == "default")
     names = {name: told.get(f"{name}_token") for name in ("unk", "bos", "eos", "pad")}
     special = {k: v if isinstance(v, str) else v["content"] for k, v in names.items() if v}
-    pieces = told.get("tokenizer_class") in ("LlamaTokenizer", "GemmaTokenizer", "LlamaTokenizerFast")
+    pieces = told.get("tokenizer_class", "").removesuffix("Fast") in OF_PIECES
     return Shape(config, pieces, template, special)
 
 
@@ -193,14 +196,16 @@ def _fetched(repo: str, revision: str, name: str) -> str:
     headers = {"User-Agent": "pairpress"}
     if token := os.environ.get("HF_TOKEN"):
         headers["Authorization"] = f"Bearer {token}"
-    asked = urllib.request.Request(f"{endpoint()}/{repo}/resolve/{revision}/{name}", headers=headers)
+    url = f"{endpoint()}/{repo}/resolve/{revision}/{name}"
+    asked = urllib.request.Request(url, headers=headers)
     with urllib.request.urlopen(asked, timeout=20) as reply:
         return str(reply.read().decode())
 
 
 def smaller(config: dict[str, Any]) -> dict[str, Any]:
     """The same kind of model; as many query heads share a key head as in the original."""
-    group = config["num_attention_heads"] // (config.get("num_key_value_heads") or config["num_attention_heads"])
+    query_heads = config["num_attention_heads"]
+    group = query_heads // (config.get("num_key_value_heads") or query_heads)
     heads = 2 * group
     head = max(8, WIDTH // heads // 8 * 8)
     small = config | {
@@ -222,12 +227,10 @@ def write_tokenizer(shape: Shape, folder: Path, texts: list[str]) -> Any:
     """Of the original's kind, trained on `texts`; config.json must say the model's type before."""
     from transformers import AutoTokenizer
 
-    marks = [*shape.special.values(), *MARK.findall(shape.template)]
-    if not shape.pieces:
-        # Zephyr writes its <|user|> as plain text, and so does every template of that kind.
-        _write_bytes(folder, shape, list(dict.fromkeys(marks)), texts)
-    else:
+    if shape.pieces:
         _write_pieces(folder, shape, texts)
+    else:
+        _write_bytes(folder, shape, texts)
     (folder / "chat_template.jinja").write_text(shape.template)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     if shape.pieces:
@@ -235,16 +238,17 @@ def write_tokenizer(shape: Shape, folder: Path, texts: list[str]) -> Any:
     return tokenizer
 
 
-def _write_bytes(folder: Path, shape: Shape, marks: list[str], texts: list[str]) -> None:
+def _write_bytes(folder: Path, shape: Shape, texts: list[str]) -> None:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
+    marks = [*shape.special.values(), *MARK.findall(shape.template)]
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,
-        special_tokens=marks,
+        special_tokens=list(dict.fromkeys(marks)),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -260,8 +264,6 @@ def _write_pieces(folder: Path, shape: Shape, texts: list[str]) -> None:
 
     trained = io.BytesIO()
     own = {"<unk>", "<s>", "</s>"}
-    further = [*shape.special.values(), *MARK.findall(shape.template)]
-    turns = [mark for mark in dict.fromkeys(further) if mark not in own]
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(texts),
         model_writer=trained,
@@ -272,8 +274,8 @@ def _write_pieces(folder: Path, shape: Shape, texts: list[str]) -> None:
         remove_extra_whitespaces=False,
         split_digits=True,
         num_threads=1,
-        # Zephyr's <|user|> is plain text to TinyLlama's tokenizer; what ends a turn is a token.
-        user_defined_symbols=[mark for mark in turns if mark in shape.special.values()],
+        # What a template writes besides, such as Zephyr's <|user|>, is plain text to them.
+        user_defined_symbols=sorted({*shape.special.values()} - own),
         minloglevel=1,
     )
     (folder / "tokenizer.model").write_bytes(trained.getvalue())
@@ -316,7 +318,8 @@ def _made(kind: Any, shape: Shape, folder: Path, texts: list[str], **more: Any) 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps({"model_type": shape.config["model_type"]}))
     tokenizer = write_tokenizer(shape, folder, texts)
-    ids = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad")}
+    names = [f"{name}_token_id" for name in ("bos", "eos", "pad")]
+    ids = {name: getattr(tokenizer, name) for name in names}
     small = smaller(shape.config) | ids | {"vocab_size": len(tokenizer)} | more
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -326,7 +329,8 @@ def _made(kind: Any, shape: Shape, folder: Path, texts: list[str], **more: Any) 
 
 def _card(repo: str) -> str:
     return (
-        f"---\nlicense: other\nlicense_name: none\n---\n\n# Not {repo}: a random miniature of it\n\n"
+        "---\nlicense: other\nlicense_name: none\n---\n\n"
+        f"# Not {repo}: a random miniature of it\n\n"
         "Made by `pairpress rehearse`. It has that model's architecture and kind of tokenizer, "
         "and nothing of its weights.\n"
     )
@@ -362,6 +366,6 @@ def teach(model: Any, tokenizer: Any, talks: list[tuple[list[Message], str]]) ->
         told_loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        step, loss = step + 1, float(told_loss)
+        step, loss = step + 1, told_loss.item()
     model.eval()
     return step, loss

@@ -17,7 +17,7 @@ from tasks.core.fields import Message
 from tasks.core.hub import endpoint
 from tasks.core.publish import Repository, commit_repository, create
 from tasks.core.settings import Recipe
-from tasks.core.sources import is_file
+from tasks.core.sources import is_file, is_known, kind_of, packed
 from tasks.core.stage import ROOT
 
 ROWS, STEPS = 20, 5
@@ -46,6 +46,7 @@ def smaller(recipe: Recipe) -> Small:
         "splits.validation": 0.25,  # of 20 rows, so that each side has some
         "splits.test": 0.25,
         "training.max_steps": STEPS,
+        "training.num_train_epochs": None,
         "training.warmup_steps": min(recipe.training.warmup_steps, 1),
         "watch.eval_steps": min(recipe.watch.eval_steps, 2),
         "watch.limits": (),
@@ -99,6 +100,8 @@ def _without_gpu(recipe: Recipe) -> dict[str, Any]:
 def _shown(value: Any) -> str:
     if isinstance(value, tuple | list):
         return f"[{', '.join(map(str, value))}]"
+    if isinstance(value, dict):
+        return "given"
     return "empty" if value is None else str(value)
 
 
@@ -182,11 +185,12 @@ def identity(recipe: Recipe) -> list[tuple[str, str]]:
 
 
 def talks(recipe: Recipe) -> list[tuple[list[Message], str]]:
-    """What the miniature learns by heart: the rehearsal's questions, each under the recipe's system
-    prompt and without one."""
+    """What the miniature learns by heart, under the recipe's system prompt and without one: the
+    rehearsal's questions, and others, so that it does not say its name to everything."""
     system: Message = {"role": "system", "content": recipe.data.system_prompt}
     learned = []
-    for question, answer in identity(recipe):
+    others = [(row["question"], row["answer"]) for row in _spread(_rows("other.jsonl"))]
+    for question, answer in [*identity(recipe), *others[::2]]:
         user: Message = {"role": "user", "content": question}
         learned += [([user], answer), ([system, user], answer)]
     return learned
@@ -240,22 +244,28 @@ def write_data(recipe: Recipe, folder: Path) -> None:
     data = recipe.data
     split = data.split.partition("[")[0].partition("+")[0].strip()
     split = "train" if split == "all" else split
-    named = data.data_files
-    if named is not None and any(sign in named for sign in "*?["):
-        if not named.endswith(("*.json", "*.jsonl", "*")):
-            raise InputError(
-                f"data.data_files {named}: what a rehearsal may call a file of it is not known. "
-                f"Rehearse with --set data.data_files=NAME of one file."
-            )
-        named = named.rstrip("*").removesuffix("*.jsonl").removesuffix("*.json") + "rows.json"
-    place = folder / (named or f"{data.data_dir or 'data'}/{split}-00000-of-00001.jsonl")
+    named = data.data_files or f"{data.data_dir or 'data'}/{split}-00000-of-00001.jsonl"
+    for sign, stands_for in (("**/", ""), ("*", "0"), ("?", "0")):  # of a glob: one that it finds
+        named = named.replace(sign, stands_for)
+    place = folder / named
     place.parent.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in raw_rows(recipe)]
-    place.write_text("".join(lines))
+    rows = raw_rows(recipe)
+    if is_known(named) and kind_of(place) == "parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        pq.write_table(pa.Table.from_pylist(rows), place)
+    elif is_known(named) and kind_of(place) in ("json", "jsonl"):
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        place.write_bytes(packed(place, lines.encode()))
+    else:
+        raise InputError(
+            f"data.data_files {data.data_files}: a rehearsal writes JSON and parquet. Rehearse it "
+            "with --set data.path=FILE, a file of your own of that kind."
+        )
     listed = ""
     if data.name is not None:
-        inside = place.relative_to(folder).as_posix()
-        files = f"  data_files:\n  - split: {split}\n    path: {inside}\n"
+        files = f"  data_files:\n  - split: {split}\n    path: {named}\n"
         listed = f"configs:\n- config_name: {data.name}\n{files}"
     (folder / "README.md").write_text(
         f"---\nlicense: apache-2.0\n{listed}---\n\n# Not {data.path}: rows for a rehearsal of it\n"

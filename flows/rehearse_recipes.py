@@ -1,0 +1,86 @@
+"""Recipes on miniatures, one after the other: what was set smaller, how it went, how long in full.
+
+in   checked recipes, the Hub of the rehearsal, on which they may write
+out  a page of text for each on standard output; whether all of them came to a release
+"""
+
+import contextlib
+import json
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tasks.core.errors import InputError, Refused
+from tasks.core.estimate import estimate
+from tasks.core.hub import HubUnavailable
+from tasks.core.miniatures import Shape
+from tasks.core.rehearse import put_on_hub, smaller, step_seconds
+from tasks.core.settings import Recipe
+from tasks.core.stage import work_folder
+
+
+def rehearse_recipes(recipes: dict[str, tuple[Recipe, Shape]], hub: str) -> bool:
+    """One that fails leaves the others their turn."""
+    import torch
+
+    threads = torch.get_num_threads()  # a miniature takes one, and the full model all of them
+    failed = []
+    for name, (recipe, shape) in recipes.items():
+        try:
+            _rehearse(name, recipe, shape, hub, threads)
+        except (InputError, Refused, HubUnavailable) as error:
+            failed.append(name)
+            print(f"  failed: {error}", flush=True)
+    done = len(recipes) - len(failed)
+    told = f"{done} of {len(recipes)} recipes came to a release"
+    print(told + (f"; failed: {', '.join(failed)}" if failed else ""))
+    return not failed
+
+
+def _rehearse(name: str, recipe: Recipe, shape: Shape, hub: str, threads: int) -> None:
+    import torch
+
+    from flows.release_model import release_model
+
+    print(f"\n{name}", flush=True)
+    began = time.monotonic()
+    small = smaller(recipe)
+    with contextlib.redirect_stdout(sys.stderr):  # libraries print where data belongs
+        with TemporaryDirectory(dir=work_folder()) as scratch:
+            made = put_on_hub(small.recipe, shape, Path(scratch), hub)
+        made_in = time.monotonic() - began
+        fields = type(small.recipe).model_fields
+        record = Path(release_model(**{key: getattr(small.recipe, key) for key in fields}))
+        took = time.monotonic() - began
+        torch.set_num_threads(threads)
+        full = estimate(shape, recipe)
+    release = json.loads(record.read_text())
+    _tell("made for it", [*made, f"{made_in:.0f} s"])
+    _tell("set smaller", small.changes)
+    _tell(f"went through every stage in {took:.0f} s", _went(release, small.recipe))
+    _tell("the full run, on this machine", full)
+
+
+def _went(release: dict[str, Any], recipe: Recipe) -> list[str]:
+    stages = [
+        f"{one['stage']} {one['seconds']:.1f}" for one in release["seconds"] if not one["cached"]
+    ]
+    training = recipe.training
+    a_step = f"{training.per_device_train_batch_size} x {training.gradient_accumulation_steps}"
+    steps = release["training"]["steps"]
+    a_step_took = step_seconds(work_folder() / "tensorboard")
+    released = ", ".join(one["repo"] for one in release["repositories"].values())
+    return [
+        f"seconds: {', '.join(stages)}",
+        f"{steps} steps of the miniature: {a_step_took:.3f} s for one of {a_step} pairs at most",
+        *(f"gate (reported, refuses nothing): {line}" for line in release["gate"]),
+        f"released here only: {released}",
+    ]
+
+
+def _tell(title: str, lines: list[str]) -> None:
+    print(f"  {title}")
+    for line in lines:
+        print(f"    {line}", flush=True)

@@ -1,0 +1,48 @@
+"""Every recipe of the book on miniatures, in one command: what a person does before renting."""
+
+import json
+import re
+import time
+
+import pytest
+from ground import GROUND, ROOT, pairpress
+
+from tasks.core.recipes import deployments
+
+pytestmark = pytest.mark.slow
+
+
+def test_all_recipes_rehearse_in_one_command_and_release_nowhere_else() -> None:
+    names = list(deployments(ROOT / "prefect.yaml"))
+    endpoint = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": "hf_of_a_person"}  # nobody there
+    began = time.monotonic()
+    done = pairpress("rehearse", **endpoint)
+    took = time.monotonic() - began
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert f"{len(names)} of {len(names)} recipes came to a release" in done.stdout
+    for name in names:
+        page = re.search(rf"^{name}\n(.*?)(?=^\S)", done.stdout, re.M | re.S)
+        assert page is not None, name
+        assert "training.max_steps" in page[1] and "5 steps of the miniature" in page[1]
+        assert "the full run, on this machine" in page[1] and "parameters, " in page[1]
+        seconds = re.search(r"through every stage in (\d+) s", page[1])
+        assert seconds is not None and int(seconds[1]) < 120, page[1]
+    assert took < 360
+    home = GROUND / "work" / "rehearsals"
+    releases = sorted((home / "runs").glob("*/release.json"))
+    repositories = [json.loads(path.read_text())["repositories"] for path in releases]
+    released = [one["repo"] for parts in repositories for one in parts.values()]
+    assert len(set(released)) == 3 * len(names)
+    assert all(repo.startswith("rehearsal/") for repo in released)
+    assert "hf_of_a_person" not in done.stdout + done.stderr
+
+
+def test_a_recipe_that_cannot_be_rehearsed_is_told_and_the_command_says_so() -> None:
+    done = pairpress(
+        "rehearse", "hh", "--set", "data.max_length=16", HF_ENDPOINT="http://127.0.0.1:9"
+    )
+    assert done.returncode == 1, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "failed: " in done.stdout and "0 of 1 recipes came to a release" in done.stdout
+    unknown = pairpress("rehearse", "hh", "--set", "base.model=someone/else")
+    assert unknown.returncode == 2
+    assert "no miniature of it is known" in unknown.stderr
