@@ -13,6 +13,8 @@ saved adapter: reference, evaluations at the start and at the end, checkpoints. 
 with their range; ratios, also of CPU time, which other work on the machine disturbs less, are
 medians over the turns. Sides that draw their batches the same way are compared loss by loss;
 16 pairs make a step everywhere, 2 at a time in TRL's command and 8 elsewhere.
+
+It is long because every side is written out as the people who use it would write it.
 """
 
 import argparse

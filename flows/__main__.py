@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import typer
 
 from tasks.core.errors import InputError, Refused
+from tasks.core.hub import LOOPBACK
 
 app = typer.Typer(
     help="Raw preference pairs in, a released model out: DPO with LoRA as a Prefect DAG.",
@@ -30,7 +31,6 @@ app = typer.Typer(
 )
 
 OURS = ("flows", "tasks", "expectations", "localhub", "demo")
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="Another file of recipes")]
 Changes = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, repeatable")]
 CheckFormat = Literal["text", "json", "github", "junit"]

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-
 OF_TRAINING = ("loss", "chosen_rewards", "rejected_rewards", "reward_margin", "token_accuracy")
 
 

@@ -33,8 +33,7 @@ def rehearse_recipes(recipes: dict[str, tuple[Recipe, Shape]], hub: str) -> bool
         except (InputError, Refused, HubUnavailable) as error:
             failed.append(name)
             print(f"  failed: {error}", flush=True)
-    done = len(recipes) - len(failed)
-    told = f"{done} of {len(recipes)} recipes came to a release"
+    told = f"{len(recipes) - len(failed)} of {len(recipes)} recipes came to a release"
     print(told + (f"; failed: {', '.join(failed)}" if failed else ""))
     return not failed
 
@@ -48,39 +47,34 @@ def _rehearse(name: str, recipe: Recipe, shape: Shape, hub: str, threads: int) -
     began = time.monotonic()
     small = smaller(recipe)
     with contextlib.redirect_stdout(sys.stderr):  # libraries print where data belongs
+        torch.set_num_threads(1)
         with TemporaryDirectory(dir=work_folder()) as scratch:
             made = put_on_hub(small.recipe, shape, Path(scratch), hub)
-        made_in = time.monotonic() - began
         fields = type(small.recipe).model_fields
         record = Path(release_model(**{key: getattr(small.recipe, key) for key in fields}))
         took = time.monotonic() - began
         torch.set_num_threads(threads)
         full = estimate(shape, recipe)
     release = json.loads(record.read_text())
-    _tell("made for it", [*made, f"{made_in:.0f} s"])
+    _tell("made for it", made)
     _tell("set smaller", small.changes)
     _tell(f"went through every stage in {took:.0f} s", _went(release, small.recipe))
     _tell("the full run, on this machine", full)
 
 
 def _went(release: dict[str, Any], recipe: Recipe) -> list[str]:
-    stages = [
-        f"{one['stage']} {one['seconds']:.1f}" for one in release["seconds"] if not one["cached"]
-    ]
-    training = recipe.training
+    made = [one for one in release["seconds"] if not one["cached"]]
+    training, steps = recipe.training, release["training"]["steps"]
     a_step = f"{training.per_device_train_batch_size} x {training.gradient_accumulation_steps}"
-    steps = release["training"]["steps"]
-    a_step_took = step_seconds(work_folder() / "tensorboard")
-    released = ", ".join(one["repo"] for one in release["repositories"].values())
+    took = step_seconds(work_folder() / "tensorboard")
     return [
-        f"seconds: {', '.join(stages)}",
-        f"{steps} steps of the miniature: {a_step_took:.3f} s for one of {a_step} pairs at most",
+        "seconds: " + ", ".join(f"{one['stage']} {one['seconds']:.1f}" for one in made),
+        f"{steps} steps of the miniature: {took:.3f} s for one of {a_step} pairs at most",
         *(f"gate (reported, refuses nothing): {line}" for line in release["gate"]),
-        f"released here only: {released}",
+        "released here only: " + ", ".join(one["repo"] for one in release["repositories"].values()),
     ]
 
 
 def _tell(title: str, lines: list[str]) -> None:
     print(f"  {title}")
-    for line in lines:
-        print(f"    {line}", flush=True)
+    print(*(f"    {line}" for line in lines), sep="\n", flush=True)

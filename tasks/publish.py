@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import machine, merge, publish, release, tracking
+from tasks.core.hub import require_own_hub
 from tasks.core.models import ModelRef, load_tokenizer, resolve_model
 from tasks.core.publish import Repository
 from tasks.core.questions import questions_of, read_text
@@ -22,6 +23,8 @@ RETRIED = {"retries": 2, "retry_delay_seconds": 2, "retry_condition_fn": passing
 @stage_task("preflight", **RETRIED)
 def try_everything(recipe: Recipe) -> str:
     """Files, token and write access, before anything costs; returns the repository's full name."""
+    if recipe.rehearsal:
+        require_own_hub("rehearsal: true")
     if is_file(recipe.data.path):
         files_of(recipe.data.path)
     questions_of(recipe.evaluation, [], recipe.data.system_prompt)

@@ -9,11 +9,12 @@ tokens with their padding, times OVERHEAD. Attention's quadratic share is that o
 length. Memory that does not suffice shows in no such figure.
 """
 
+import json
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import median
+from functools import cache
 from typing import Any
 
 from tasks.core.machine import Effective, effective
@@ -23,10 +24,10 @@ from tasks.core.settings import Lora, Recipe
 from tasks.core.sweep import candidates
 from tasks.core.trainer import evaluated_at, lora_config, steps_of
 
-MOST_TOKENS = 512  # of one text, as measured; longer ones count as many times its tokens
+MOST_TOKENS = 256  # of one text, as measured; longer ones count as many times its tokens
 HEAD_TOKENS = 128  # logits of a large vocabulary fill memory sooner than anything else
 HEAD_SHARE = 4  # a quarter of the vocabulary is timed, which is still far more than a cache holds
-REPEATS = 3  # the median counts: what else runs on the machine now is taken to go on
+REPEATS = 3  # the fastest counts: whatever else runs on the machine only adds
 # A whole step of TRL against its layers and output: entropy, accuracies, copies, the optimizer.
 # 1.28 to 1.31 in CPU time, for a random Llama of 26 M parameters on pairs of HH, 2 x 8 texts.
 OVERHEAD = 1.3
@@ -76,13 +77,18 @@ def size_of(shape: Shape, lora: Lora) -> Size:
 
 def measure(shape: Shape, lora: Lora, machine: Effective, length: int, answers: int) -> Measured:
     """Two texts of `length` tokens, as the two sides of a pair; `answers` written at once."""
-    length = min(length, MOST_TOKENS)
+    config = json.dumps(shape.config, sort_keys=True)
+    return _measured(config, lora, machine, min(length, MOST_TOKENS), answers)
+
+
+@cache
+def _measured(config: str, lora: Lora, machine: Effective, length: int, answers: int) -> Measured:
+    """Once for all recipes of one base that are rehearsed together."""
+    full = json.loads(config)
     train, forward, answer = (
-        shape.config["num_hidden_layers"] * layer + head
+        full["num_hidden_layers"] * layer + head
         for layer, head in zip(
-            _layer(shape.config, lora, machine, length, answers),
-            _head(shape.config, machine, answers),
-            strict=True,
+            _layer(full, lora, machine, length, answers), _head(full, machine, answers), strict=True
         )
     )
     return Measured(OVERHEAD * train, OVERHEAD * forward, answer, length)
@@ -166,7 +172,7 @@ def _seconds(run: Callable[[], None]) -> float:
         return time.perf_counter() - began
 
     once()  # memory is taken and kernels are chosen
-    return median(once() for _ in range(REPEATS))
+    return min(once() for _ in range(REPEATS))
 
 
 def estimate(shape: Shape, recipe: Recipe) -> list[str]:

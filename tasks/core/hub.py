@@ -7,9 +7,11 @@ reply, so the status code decides, not the class.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 from tasks.core.errors import InputError
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PASSING = (408, 429, 500, 502, 503, 504)
 
 
@@ -19,6 +21,15 @@ class HubUnavailable(ConnectionError):
 
 def endpoint() -> str:
     return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+
+
+def require_own_hub(what: str) -> None:
+    """Raises InputError where the Hub is not on this machine."""
+    if urlsplit(endpoint()).hostname not in LOOPBACK:
+        raise InputError(
+            f"{what}: it would write to {endpoint()}, and is released on this disk only. Run "
+            "`pairpress rehearse NAME`, or take the setting out."
+        )
 
 
 @contextmanager

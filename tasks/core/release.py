@@ -5,7 +5,8 @@ out  dataset/ (parquet and card), adapter/, model/ with the base's tokenizer, re
      cards: https://huggingface.co/docs/hub/model-cards
 
 Tokenizer files are copied from the base by name: transformers never writes tokenizer.model, and a
-tokenizer saved again is another tokenizer.
+tokenizer saved again is another tokenizer. It is long because what the three parts hold and what
+their cards say of it is decided in one place.
 """
 
 import hashlib

@@ -2,7 +2,7 @@
 
 import json
 import re
-import time
+import resource
 
 import pytest
 from ground import GROUND, ROOT, pairpress
@@ -15,9 +15,9 @@ pytestmark = pytest.mark.slow
 def test_all_recipes_rehearse_in_one_command_and_release_nowhere_else() -> None:
     names = list(deployments(ROOT / "prefect.yaml"))
     endpoint = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": "hf_of_a_person"}  # nobody there
-    began = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = pairpress("rehearse", **endpoint)
-    took = time.monotonic() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert f"{len(names)} of {len(names)} recipes came to a release" in done.stdout
     for name in names:
@@ -25,9 +25,10 @@ def test_all_recipes_rehearse_in_one_command_and_release_nowhere_else() -> None:
         assert page is not None, name
         assert "training.max_steps" in page[1] and "5 steps of the miniature" in page[1]
         assert "the full run, on this machine" in page[1] and "parameters, " in page[1]
-        seconds = re.search(r"through every stage in (\d+) s", page[1])
-        assert seconds is not None and int(seconds[1]) < 120, page[1]
-    assert took < 360
+        assert re.search(r"went through every stage in \d+ s", page[1])
+    # Of one core: what else runs on the machine must not decide. Two minutes of two cores each.
+    took = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert took < 60 * len(names)
     home = GROUND / "work" / "rehearsals"
     releases = sorted((home / "runs").glob("*/release.json"))
     repositories = [json.loads(path.read_text())["repositories"] for path in releases]

@@ -1,4 +1,7 @@
-"""Two models side by side: small random ones, one with an adapter, in folders and on a Hub."""
+"""Two models side by side: small random ones, one with an adapter, in folders and on a Hub.
+
+It is long because whatever may stand on one side is tried.
+"""
 
 import io
 import json
