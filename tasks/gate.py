@@ -9,7 +9,7 @@ from tasks.core.rows import read_rows
 from tasks.core.sentences import TRAINING
 from tasks.core.settings import Recipe
 from tasks.core.stage import Folder
-from tasks.staged import log, markdown, stage_task
+from tasks.staged import log, markdown, run_folder, stage_task
 
 Chosen = tuple[Candidate, list[str], list[dict[str, str]]]
 IN_TABLE = ("strict", "exact", "same", "reward_accuracy", "kl", "perplexity")
@@ -31,12 +31,17 @@ def pass_gate(
     best, verdicts = max(trained, key=lambda pair: standing(pair[1], pair[0].after.facts))
     sentences = [str(verdict) for verdict in verdicts]
     listed = "\n".join(f"- {sentence}" for sentence in sentences)
-    story = [listed, as_table(table), beside(before, best.after)]
-    markdown("dpo-evaluation", "Before and after", "\n\n".join(part for part in story if part))
+    parts = [listed, as_table(table), _measured(before, best.after), beside(before, best.after)]
+    story = "\n\n".join(part for part in parts if part)
+    markdown("dpo-evaluation", "Before and after", story)
+    page = run_folder() / "evaluation.md"
+    page.write_text(f"# Before and after\n\n{story}\n")
     failed = [str(verdict) for verdict in verdicts if not verdict.passed]
     if failed and not recipe.rehearsal:
-        told = f"gate: {'; '.join(failed)}. Answers: {best.after.path}/answers.parquet"
-        raise Refused(told + (f"\nThe sweep:\n{as_table(table)}" if table else ""))
+        met = [f"  {verdict}" for verdict in verdicts if verdict.passed]
+        swept = ["The sweep:", as_table(table)] if table else []
+        read = f"Every metric and the answers before and after: {page}"
+        raise Refused("\n".join([f"gate: {'; '.join(failed)}", *met, *swept, read]))
     for sentence in failed:
         log(f"gate, would refuse: {sentence}")
     return best, sentences, table
@@ -71,6 +76,14 @@ def as_table(rows: list[dict[str, str]]) -> str:
     heads.sort(key=lambda name: name == "gate")
     lines = [heads, ["---"] * len(heads), *([row.get(h, "") for h in heads] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) if rows else ""
+
+
+def _measured(before: Folder, after: Folder) -> str:
+    lines = ["| metric | before | after |", "|---|---|---|"]
+    for name, value in after.facts.items():
+        was = before.facts.get(name)
+        lines.append(f"| {name} | {'' if was is None else f'{was:.4g}'} | {value:.4g} |")
+    return "\n".join(lines)
 
 
 def beside(before: Folder, after: Folder) -> str:

@@ -8,7 +8,6 @@ from prefect.context import FlowRunContext
 
 from tasks.core.publish import Repository
 from tasks.core.refs import Aligned, Staged
-from tasks.evaluate import read_warnings
 from tasks.gate import shown_answers
 from tasks.staged import run_folder, stage_task
 
@@ -25,11 +24,6 @@ def write_record(staged: Staged, aligned: Aligned, published: list[Repository]) 
     record = manifest | {
         "repositories": repositories,
         "new_commits": sum(one.committed for one in published),
-        "gate": aligned.gate,
-        "sweep": aligned.tried,
-        "warnings": read_warnings(aligned.before),
-        "training": aligned.adapter.facts,
-        "merge": aligned.merged.facts,
         "answers": [
             dict(zip(("question", "before", "after"), row, strict=True)) for row in answers
         ],

@@ -20,15 +20,16 @@ class Verdict:
     text: str  # the sentence
     value: float
     threshold: float
+    plain: bool  # the sentence says the threshold itself
     passed: bool
 
     def __str__(self) -> str:
         word = "passed" if self.passed else "REFUSED"
-        value = "it was not measured" if math.isnan(self.value) else f"it is {self.value:.4g}"
+        value = "it was not measured" if math.isnan(self.value) else f"it is {self.value + 0:.4g}"
         if math.isnan(self.threshold):
-            return f"{word}: {self.text}: nothing to compare with; {value}"
-        plain = self.text.rsplit(" ", 1)[-1] == f"{self.threshold:g}"
-        return f"{word}: {self.text}{'' if plain else f' = {self.threshold:.4g}'}: {value}"
+            why = "nothing was released before" if self.passed else "there it was not measured"
+            return f"{word}: {self.text}: {why}; {value}"
+        return f"{word}: {self.text}{'' if self.plain else f' = {self.threshold:.4g}'}: {value}"
 
 
 def judge(
@@ -50,7 +51,7 @@ def judge(
         threshold = sentence.threshold(last if sentence.word == "last" else base)
         first = sentence.word == "last" and last is None
         passed = first or sentence.holds(value, threshold)
-        verdicts.append(Verdict(sentence.text, value, threshold, passed))
+        verdicts.append(Verdict(sentence.text, value, threshold, sentence.word is None, passed))
     return verdicts
 
 
@@ -67,4 +68,5 @@ def standing(verdicts: Sequence[Verdict], metrics: Mapping[str, float]) -> tuple
     """
     met = -sum(not verdict.passed for verdict in verdicts)
     shares = [metrics[name] for name in BEHAVIOUR if name in metrics]
-    return met, sum(shares) / len(shares) if shares else metrics["reward_accuracy"]
+    mean = sum(shares) / len(shares) if shares else metrics["reward_accuracy"]
+    return met, -math.inf if math.isnan(mean) else mean

@@ -49,8 +49,8 @@ def hub_errors(what: str) -> Iterator[None]:
         raise InputError(f"{what}: not a repository name: {error}") from error
     except LocalTokenNotFoundError as error:
         raise InputError(
-            f"{what}: there is none. Set HF_TOKEN to a token with write access, or log in with "
-            "`hf auth login`."
+            f"{what}: there is none. Set HF_TOKEN to a token with write access, log in with "
+            "`hf auth login`, or use the Hub on this disk (--local)."
         ) from error
     except LocalEntryNotFoundError as error:
         raise HubUnavailable(_away(what, error)) from error

@@ -16,6 +16,23 @@ from tasks.core.errors import InputError
 from tasks.core.settings import Recipe
 from tasks.core.stage import ROOT
 
+# Names that people bring along, where another one stands here.
+ELSEWHERE = {
+    "warmup_ratio": "it is training.warmup_steps, below 1",
+    "max_prompt_length": "it is data.max_length, of prompt and answer together",
+    "alpha": "it is lora.lora_alpha",
+    "rank": "it is lora.r",
+    "dropout": "it is lora.lora_dropout",
+    "use_dora": "LoRA and rsLoRA are all there is",
+    "report_to": "TensorBoard files are always written; tracking.wandb_project sends to W&B",
+    "save_steps": "it is watch.eval_steps: each evaluation has a checkpoint",
+    "logging_steps": "every step is logged",
+    "per_device_eval_batch_size": "it is training.per_device_train_batch_size",
+    "load_best_model_at_end": "it always is; watch.metric_for_best_model says which",
+    "dtype": "training's is machine.bf16, that of the merged weights release.dtype",
+    "beta": "it is loss.beta",
+    "learning_rate": "it is training.learning_rate",
+}
 FLOW = "flows/release_model.py:release_model"
 QUESTIONS = (
     "other_questions",
@@ -107,12 +124,26 @@ def read_recipe(name: str, path: Path, changes: Iterable[str] = ()) -> Recipe:
 def _told(error: Mapping[str, Any]) -> str:
     place = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
+        if at := _elsewhere(str(error["loc"][-1])):
+            return f"unknown setting {place}: {at}"
         known = ", ".join(_fields_at(error["loc"][:-1]))
         return f"unknown setting {place}; known there: {known}"
     if error["type"] == "missing":
         return f"{place} is missing"
-    told = str(error["msg"]).removeprefix("Value error, ")
-    return f"{place} = {error['input']!r}: {told.lower()}" if place else told
+    told = str(error["msg"]).removeprefix("Value error, ").replace("valid tuple", "valid list")
+    return f"{place} = {error['input']!r}: {told[:1].lower()}{told[1:]}" if place else told
+
+
+def _elsewhere(key: str) -> str | None:
+    """Where a setting of TRL, peft or transformers stands here, if it is not where it was given."""
+    sections = [
+        section
+        for section, field in Recipe.model_fields.items()
+        if key in getattr(field.annotation, "model_fields", ())
+    ]
+    if len(sections) == 1 and key not in ELSEWHERE:
+        return f"it is {sections[0]}.{key}"
+    return ELSEWHERE.get(key)
 
 
 def _fields_at(place: tuple[int | str, ...]) -> list[str]:

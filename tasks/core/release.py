@@ -236,6 +236,11 @@ def manifest(known: Known, targets: list[Repository], version: str) -> dict[str,
         "settings": known.settings,
         "packages": package_versions(),
         "metrics": known.metrics,
+        "gate": known.gate,
+        "sweep": known.tried,
+        "warnings": known.warnings,
+        "training": known.adapter.facts,
+        "merge": known.merged.facts,
     }
 
 

@@ -63,6 +63,11 @@ HELD_OUT = {
     "refusals_harmful": "evaluation.harmful_questions",
 }
 GATE = {**HELD_OUT, **{f"validation.{name}": "" for name in TRAINING}}
+SHARES = {
+    *(name for name in GATE if name.startswith(("strict", "refusals_", "old_name"))),
+    *("exact", "same", "leak", "denial", "equal", "unfinished", "token_accuracy"),
+    *("reward_accuracy", "reward_accuracy_low", "preference_accuracy"),
+}
 WORDS = {"gate": ("base", "last"), "training": ("start",)}
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 FORM = re.compile(
@@ -115,6 +120,7 @@ def parse(text: str, metrics: Mapping[str, str]) -> Sentence:
             f"{text!r}: {found['word']!r} is neither a number nor {' or '.join(words)}"
         )
     more = float(found["number"] or found["more"] or 0)
+    _refuse_what_never_holds(text, found["metric"], found["word"], more)
     return Sentence(
         text=" ".join(text.split()),
         metric=found["metric"],
@@ -123,6 +129,18 @@ def parse(text: str, metrics: Mapping[str, str]) -> Sentence:
         factor=float(found["factor"] or 1),
         more=-more if found["sign"] == "-" else more,
     )
+
+
+def _refuse_what_never_holds(text: str, metric: str, word: str | None, more: float) -> None:
+    if word is None and metric.removeprefix("validation.") in SHARES and not 0 <= more <= 1:
+        raise ValueError(f"{text!r}: {metric} is a share, between 0 and 1")
+    if word == "last" and metric.startswith("validation."):
+        raise ValueError(
+            f"{text!r}: of the last release no validation metric is measured again, since its "
+            "training is over; compare a metric of the held-out questions"
+        )
+    if word == "base" and metric == "kl":
+        raise ValueError(f"{text!r}: the base's KL to itself is 0; give a number of nats")
 
 
 def needed_for(metric: str) -> str:

@@ -9,7 +9,15 @@ It is long because every setting of a recipe is here, where a person looks for i
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from tasks.core.form_names import FormName
 from tasks.core.sentences import GATE, GateSentence, TrainingSentence, needed_for, parse
@@ -22,8 +30,27 @@ Spelt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 LossType = Literal["sigmoid", "ipo", "hinge", "robust", "apo_zero", "apo_down", "sft"]
 
 
+def _listed(value: Any) -> Any:
+    """One value where a list may stand: TRL takes both."""
+    return value if value is None or isinstance(value, list | tuple) else (value,)
+
+
+def _modules(value: Any) -> Any:
+    return value if value == "all-linear" else _listed(value)
+
+
+def _share_or_whole(value: float) -> float:
+    if value >= 1 and value != int(value):
+        raise ValueError("is neither a whole number of steps nor a share below 1")
+    return value
+
+
+Listed = BeforeValidator(_listed)
+Steps = Annotated[float, AfterValidator(_share_or_whole)]
+
+
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Seed(Section):
@@ -240,7 +267,7 @@ class Training(Section):
     lr_scheduler_type: Literal["constant", "linear", "cosine"] = Field(
         "constant", description="After the warmup: as it is, or down to 0 at the last step"
     )
-    warmup_steps: float = Field(
+    warmup_steps: Steps = Field(
         5, ge=0, description="Steps of linear warmup; below 1 a share of the run"
     )
     num_train_epochs: float | None = Field(
@@ -282,7 +309,7 @@ class Machine(Section):
 class Watch(Section):
     """What is looked at during training. A value that is not finite stops every run."""
 
-    eval_steps: float = Field(
+    eval_steps: Steps = Field(
         0.25, gt=0, description="Steps between evaluations, each with a checkpoint; below 1 a share"
     )
     max_eval_pairs: int | None = Field(
@@ -312,10 +339,10 @@ class Tracking(Section):
 class Sweep(Section):
     """Each rate with each beta is trained in turn; the one that does best at the gate goes on."""
 
-    learning_rate: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+    learning_rate: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Listed] = Field(
         (), max_length=8, description="Empty: the recipe's own"
     )
-    beta: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+    beta: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Listed] = Field(
         (), max_length=8, description="Empty: the recipe's own"
     )
 
@@ -326,14 +353,34 @@ class Loss(Section):
     beta: float = Field(
         0.1, gt=0, description="Strength of the tie to the reference; Rafailov et al. 2023, eq. 7"
     )
-    loss_type: tuple[LossType, ...] = Field(("sigmoid",), min_length=1, description="TRL's names")
-    loss_weights: tuple[float, ...] = Field((1.0,), min_length=1, description="One for each name")
+    loss_type: Annotated[tuple[LossType, ...], Listed] = Field(
+        ("sigmoid",), min_length=1, description="TRL's names"
+    )
+    loss_weights: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Listed] = Field(
+        (1.0,), min_length=1, description="One for each name; not given: all 1"
+    )
     label_smoothing: float = Field(
         0.0,
         ge=0,
         lt=0.5,
         description="Of `robust`: share of pairs the wrong way round; Chowdhury et al. 2024",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _weights_of_one(cls, given: Any) -> Any:
+        """As in TRL, where nothing is said about weights."""
+        if isinstance(given, dict) and "loss_type" in given and "loss_weights" not in given:
+            return given | {"loss_weights": [1.0] * len(_listed(given["loss_type"]))}
+        return given
+
+    @model_validator(mode="after")
+    def _a_preference(self) -> Self:
+        if set(self.loss_type) == {"sft"}:
+            raise ValueError(
+                "loss_type: sft alone prefers nothing; give it beside another, as in [sigmoid, sft]"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_weight_a_loss(self) -> Self:
@@ -357,9 +404,10 @@ class Lora(Section):
     r: int = Field(8, ge=1, description="Rank")
     lora_alpha: int = Field(16, ge=1, description="Scale; the update is multiplied by alpha / r")
     lora_dropout: float = Field(0.0, ge=0, lt=1, description="Share dropped in training")
-    target_modules: Literal["all-linear"] | tuple[Spelt, ...] = Field(
-        "all-linear", description="Names of layers, or every linear one but the output"
-    )
+    target_modules: Annotated[
+        Literal["all-linear"] | Annotated[tuple[Spelt, ...], Field(min_length=1)],
+        BeforeValidator(_modules),
+    ] = Field("all-linear", description="Names of layers, or every linear one but the output")
     use_rslora: bool = Field(
         False, description="The update is multiplied by alpha / sqrt(r); Kalajdzievski 2023"
     )

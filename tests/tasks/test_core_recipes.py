@@ -9,7 +9,7 @@ import yaml
 from ground import ROOT
 
 from tasks.core.errors import InputError
-from tasks.core.recipes import FLOW, deployments, parameters_of, read_recipe, recipe_book
+from tasks.core.recipes import FILES, FLOW, deployments, parameters_of, read_recipe, recipe_book
 from tasks.core.settings import Recipe
 
 BOOK = ROOT / "prefect.yaml"
@@ -67,8 +67,10 @@ def test_the_book_needs_no_template_of_prefect() -> None:
 
 @pytest.mark.parametrize("name", deployments(BOOK))
 def test_every_local_file_that_a_recipe_names_is_there(name: str) -> None:
-    questions = read_recipe(name, BOOK).evaluation.other_questions
-    assert questions is None or (ROOT / questions).read_text().strip()
+    recipe = read_recipe(name, BOOK)
+    for section, key in FILES:
+        path = getattr(getattr(recipe, section), key)
+        assert section == "data" or path is None or (ROOT / path).read_text().strip()
 
 
 @pytest.mark.slow
@@ -141,10 +143,24 @@ def test_a_check_that_there_is_not_is_refused_before_anything_starts(
         ("splits.test=0.5", "splits.test = 0.5: input should be less than 0.5"),
         ("loss.loss_type=[sigmoyd]", "loss.loss_type.0 = 'sigmoyd': "),
         ("watch.eval_steps=0", "watch.eval_steps = 0: input should be greater than 0"),
-        ("gate=[strict]", "gate.0 = 'strict': 'strict' is no sentence: metric, one of >= <= > <"),
+        ("gate=[strict]", "gate.0 = 'strict': 'strict' is no sentence: METRIC, one of >= <= > <"),
         ("gate=[stric > 1]", "gate.0 = 'stric > 1': 'stric > 1': no metric 'stric'; known: "),
         ("gate=[denial >= 0.9]", "'denial >= 0.9' is not measured without evaluation.identity_q"),
         ("watch.stop_when=strict > 1", "no metric 'strict'; known: loss, chosen_rewards, "),
+        ("training.warmup_steps=1.5", "is neither a whole number of steps nor a share below 1"),
+        ("watch.eval_steps=2.5", "is neither a whole number of steps nor a share below 1"),
+        ("gate=[Strict >= 0.9]", "no metric 'Strict'; known: "),
+        ("training.beta=0.1", "unknown setting training.beta: it is loss.beta"),
+        ("training.bf16=true", "unknown setting training.bf16: it is machine.bf16"),
+        ("training.eval_steps=5", "unknown setting training.eval_steps: it is watch.eval_steps"),
+        ("training.max_length=512", "unknown setting training.max_length: it is data.max_length"),
+        ("training.warmup_ratio=0.1", "it is training.warmup_steps, below 1"),
+        ("lora.alpha=16", "unknown setting lora.alpha: it is lora.lora_alpha"),
+        ("lora.target_modules=[]", "lora.target_modules"),
+        ("loss.beta=.inf", "loss.beta = inf: input should be a finite number"),
+        ("loss.loss_weights=[.nan, 1]", "input should be a finite number"),
+        ("loss.loss_weights=[0, 1]", "input should be greater than 0"),
+        ("loss.loss_type=sft", "sft alone prefers nothing"),
         ("loss.label_smoothing=0.1", "robust needs it above 0 (0.1 is the paper's)"),
         ("loss.loss_type=[robust, sft]", "robust needs it above 0 (0.1 is the paper's)"),
         ("base=null", "base = None: "),
@@ -158,6 +174,13 @@ def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
     told = refusal("mine", book_of(tmp_path, {"data": {"path": "a/b", "max_length": 1}}))
     assert "base is missing" in told and "release is missing" in told
     assert "data.max_length = 1: " in told
+
+
+def test_losses_without_weights_weigh_one_each_as_in_trl(tmp_path: Path) -> None:
+    loss = read_recipe("mine", book_of(tmp_path, LEAST | {"loss": {"loss_type": ["ipo", "sft"]}}))
+    assert loss.loss.loss_weights == (1.0, 1.0)
+    one = read_recipe("mine", book_of(tmp_path, LEAST | {"loss": {"loss_type": "ipo"}}))
+    assert (one.loss.loss_type, one.loss.loss_weights) == (("ipo",), (1.0,))
 
 
 def test_a_weight_is_asked_for_each_loss_before_anything_starts() -> None:
@@ -184,6 +207,8 @@ def test_a_change_that_is_not_yaml_is_told() -> None:
         ("watch.stop_when=null", "watch", "stop_when", None),
         ("lora.target_modules=[q_proj, v_proj]", "lora", "target_modules", ("q_proj", "v_proj")),
         ("lora.target_modules=all-linear", "lora", "target_modules", "all-linear"),
+        ("lora.target_modules=q_proj", "lora", "target_modules", ("q_proj",)),
+        ("sweep.beta=0.3", "sweep", "beta", (0.3,)),
         ("sweep.learning_rate=[1e-5, 5.0e-5]", "sweep", "learning_rate", (1e-5, 5e-5)),
         ("loss.loss_type=[ipo, sft]", "loss", "loss_type", ("ipo", "sft")),
         ("release.repository=A=B", "release", "repository", "A=B"),
