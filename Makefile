@@ -8,7 +8,7 @@ demo: .venv/installed
 	$(BIN)/pairpress demo
 
 test: .venv/installed
-	$(BIN)/python -m pytest -m "not browser and not gpu and not public"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not browser and not gpu and not public"
 
 lint: .venv/installed
 	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
