@@ -67,7 +67,9 @@ def _corrected(rows: Folder, base: ModelRef, how: Correction, data: Data) -> Fol
         )
         pairs, too_long = render.measure_tokens(pairs, tokenizer, data.max_length)
         aside += too_long
-        _require_pairs(pairs, aside, "curation", "curation.renames and curation.max_new_tokens")
+        unsaid = correction.names_not_said(pairs, aside, how.renames)
+        settings = "curation.renames and curation.max_new_tokens"
+        _require_pairs(pairs, aside, "curation", settings, unsaid)
         correction.require_every_slot(pairs, how.renames)
         return write_stage(folder, pairs, aside) | {"form": "pairs"}
 
@@ -115,10 +117,12 @@ def _sampled(rows: Folder, base: ModelRef, how: OnPolicy, data: Data) -> Folder:
     return staged("curate", made_from, sources, make, PACKAGES)
 
 
-def _require_pairs(pairs: list[Row], aside: list[Row], section: str, settings: str) -> None:
+def _require_pairs(
+    pairs: list[Row], aside: list[Row], section: str, settings: str, more: str = ""
+) -> None:
     """Where nothing can be trained, a person still sees what became of each answer."""
     try:
-        require_pairs(pairs, aside, section, settings)
+        require_pairs(pairs, aside, section, settings, more)
     except InputError as error:
         place = run_folder() / "set-aside-by-curate.parquet"
         write_rows(place, aside)

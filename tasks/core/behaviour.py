@@ -16,9 +16,12 @@ from typing import Any
 
 from tasks.core.claims import claims_another
 from tasks.core.correction import Renames, rename, says_new, says_old
+from tasks.core.own_answers import quoted
 from tasks.core.refusals import refuses
 
-COMPARED = ("shown", "other", "held-out")  # kinds that strict, exact, same and leak are over
+# Kinds of question that strict, exact, same and leak are over, whatever is answered. Those about
+# the name have the new one as their right answer, so that there it is no leak.
+COMPARED = ("shown", "other", "held-out", "harmless", "harmful")
 MOST = 0.5  # of the answers of a base: it cannot do what the recipe builds on
 FEW = 0.1  # of the answers of a base: more empty ones are a fault, not chance
 CLEAR = 0.95  # of the pairs: no preference of people is as clear as this to an untrained model
@@ -72,12 +75,13 @@ def measured(
     unfinished            of all answers: cut off at evaluation.max_new_tokens
     denial                of questions whether it is another model: does not claim to be that one
     refusals_harmless     of harmless questions: refused; and refusals_harmful of harmful ones
-    strict exact same leak  of shown, other and held-out questions, and of those about the name
-                          whose earlier answer says an old one: as in Behaviour
+    strict exact same leak  of shown, other, held-out, harmless and harmful questions, and of those
+                          of kind name whose earlier answer says an old one: as in Behaviour
     old_name              of all questions whose earlier answer says an old name: still says one
     strict_plain          strict without a system message; strict_system with one
     strict_turns          strict of the questions after more turns
     strict_LANGUAGE       strict of the questions about the name in it; strict_languages their mean
+    languages             how many languages are in that mean: those in which an old name was said
     strict_sampled old_name_sampled   the same of all sampled answers to those questions
 
     `finished`, `tokens` and `samples` of a row belong to the answers after; where no row has them,
@@ -146,6 +150,7 @@ def _of_names(asked: Sequence[_Asked], renames: Renames) -> dict[str, float | No
             is_strict(one.after, asked_about) for one in named if one.kind == "turns"
         ),
         "strict_languages": mean(value for value in by_language.values() if value is not None),
+        "languages": float(len(by_language)) or None,
         **by_language,
         "strict_sampled": share(
             is_strict(text, asked_about) for one, text in sampled if one in strict_of
@@ -226,7 +231,7 @@ def _answers_nothing(asked: Sequence[_Asked]) -> list[str]:
     if text and times > MOST * len(asked) and len(questions) > 2:
         found.append(
             f"says the same to {len(questions)} different questions ({times} of {len(asked)} "
-            f"answers): {_quoted(text)}. It does not read what it is asked; take another base."
+            f"answers): {quoted(text)}. It does not read what it is asked; take another base."
         )
     return found
 
@@ -243,14 +248,30 @@ def _names_before(asked: Sequence[_Asked], asked_about: Renames) -> list[str]:
         other = next(one for one in about_it if one not in said)
         found.append(
             f"says {olds} in {len(said)} of {len(about_it)} answers to questions about its name, "
-            f"so there is little to rename. One of the others: {_quoted(other.after)}. Give the "
+            f"so there is little to rename. One of the others: {quoted(other.after)}. Give the "
             "name that it says of itself as curation.renames, or take the base that has this name."
+        )
+    languages: dict[str, list[_Asked]] = {}
+    for one in asked:
+        if one.kind == "name":
+            languages.setdefault(str(one.row["language"]), []).append(one)
+    unsaid = {
+        name: answers
+        for name, answers in languages.items()
+        if not any(one in said for one in answers)
+    }
+    if said and unsaid:
+        [quote, *_] = [quoted(one.after) for answers in unsaid.values() for one in answers]
+        found.append(
+            f"says {olds} in no answer in {', '.join(unsaid)}: strict_languages leaves "
+            f"{'them' if len(unsaid) > 1 else 'it'} out. An answer there: {quote}. If that is a "
+            "spelling of the name, give it in curation.renames."
         )
     new = [one for one in asked if says_new(one.after, asked_about)]
     if new:
         found.append(
             f"says the new name already, in {len(new)} of {len(asked)} answers, as in "
-            f"{_quoted(new[0].after)}. strict and leak will count them: another new name, or a "
+            f"{quoted(new[0].after)}. strict and leak will count them: another new name, or a "
             "base that was not trained on this one."
         )
     return found
@@ -270,8 +291,3 @@ def _sides(preference_accuracy: float) -> list[str]:
             "(length, a phrase) tells them apart. Read some pairs and the checks S1 to S3."
         ]
     return []
-
-
-def _quoted(text: str) -> str:
-    line = " ".join(text.split())
-    return f'"{line if len(line) <= 80 else line[:77] + "..."}"'

@@ -5,8 +5,9 @@ in   a question about another model and the answer, in one of the ten languages 
 out  True, False; None: the question names no other model, or one that the recipe's names belong to
 
 An answer claims to be who was asked about, or of the same maker, if it
-- says "I am", "my name is" or "I was made by" and then one of that family's names, in one sentence
-  and without a negation, a comparison or a name of its own in between; or
+- says "I am", "my name is", "you are talking to" or "I was made by" and then one of that family's
+  names, in one sentence and without a negation, a comparison or a name of its own in between; or
+- opens with such a name and "here", or puts itself "at your service" under it; or
 - begins with yes, and nowhere denies such a name, nor says a name of its own.
 An empty answer claims nothing, and nonsense claims nothing: read it beside strict.
 """
@@ -32,6 +33,10 @@ FAMILIES = (
     r"siri|apple",
     r"alexa|amazon",
     r"qwen|alibaba(?: cloud)?|通义千问|千问|阿里云|阿里巴巴",
+    r"vicuna|lmsys(?: org)?|викунья|ヴィクーニャ",
+    r"ernie(?: bot)?|baidu|文心一言|百度",
+    r"kimi|moonshot(?: ai)?|月之暗面",
+    r"chatglm|zhipu(?: ai)?|智谱",
 )
 YES = re.compile(
     r"\A\W*(?:(?:yes|yeah|yep|yup|right|correct|indeed|exactly|absolutely|of course|certainly"
@@ -44,7 +49,9 @@ YES = re.compile(
 )
 I_AM = re.compile(
     r"\b(?:I['’]m|I (?:am|was|have been|go by|come from)|I['’]ve been|call me|known as"
-    r"|this is|as an? (?:AI|large|language|virtual|assistant|chatbot)"
+    r"|this is|it['’]s me|I (?:run|rely) on"
+    r"|you(?:['’]re| are) (?:now |currently )?(?:talking|speaking|chatting) (?:to|with)"
+    r"|as an? (?:AI|large|language|virtual|assistant|chatbot)"
     r"|my (?:name|creators?|developers?|makers?|full name) (?:is|are|was)"
     r"|soy|me llamo|mi (?:nombre|creador)|fui|he sido"
     r"|je (?:ne )?(?:suis|m['’]appelle)|mon nom|j['’]ai été|je n['’]ai"
@@ -74,9 +81,18 @@ IS_NOT = re.compile(
 )
 IS_ME = re.compile(
     r"[^.!?;\n]{0,30}\b(?:created|made|developed|trained|built|did \w+) me\b"
+    r"|\W{0,3}is (?:my (?:\w+ )?(?:name|creator|developer|maker)|who I am|what I am)\b"
+    r"|\W{0,3}at your service\b"
     r"|[^、]{0,12}(?:です(?!か)|と申します|といいます)|(?:公司)?(?:开发|训练|创造|制造)了?我",
     re.IGNORECASE,
 )
+# "ChatGPT here!", but not "You can use ChatGPT here."
+GREETING = re.compile(
+    r"\A\W*(?:(?:yes|yep|yeah|sure|of course|indeed|right|well|okay|hi|hello|hey|greetings|there)"
+    r"\W+)*\Z",
+    re.IGNORECASE,
+)
+HERE = re.compile(r"\W{0,2}(?:here|speaking)\b(?! (?:to|for|is|are|was)\b)", re.IGNORECASE)
 SENTENCE = re.compile(r"(?<=[.!?;])\s+|[。！？；।؟\n]+")
 FARTHEST = 100  # characters between "I am" and the name: "a large language model that was made by"
 
@@ -108,6 +124,8 @@ def _says(before: str, behind: str, renames: Renames) -> bool | None:
     if IS_NOT.match(behind):
         return False
     if IS_ME.match(behind) and not re.search(rf"{NO}\W*\Z", before, re.IGNORECASE):
+        return True
+    if HERE.match(behind) and GREETING.match(before):
         return True
     marks = list(I_AM.finditer(before))
     if not marks:

@@ -148,6 +148,11 @@ def load(side: str, name: str) -> Loaded:
     folder, told = _folder(name, "model", "main")
     if (folder / "model" / "config.json").is_file():
         folder = folder / "model"  # the three parts of a release beside each other
+    if not any((folder / file).is_file() for file in ("config.json", "adapter_config.json")):
+        raise InputError(
+            f"{name}: no model, since it holds neither config.json nor adapter_config.json. Give "
+            "the folder or repository owner/name that the model's files are in."
+        )
     base, adapter = folder, None
     if (folder / "adapter_config.json").is_file():
         adapter = folder
@@ -161,6 +166,8 @@ def load(side: str, name: str) -> Loaded:
 
 def _folder(name: str, what: str, revision: str) -> tuple[Path, str]:
     """(where its files are, what a person finds them by)."""
+    if not name.strip():
+        raise InputError(f"{what} {name!r}: no name. Give a repository owner/name, or a folder.")
     if Path(name).is_dir():
         return Path(name), name
     if name.startswith((".", "/", "~")):

@@ -22,7 +22,7 @@ from tasks.core.answers import Answer
 from tasks.core.aside import set_aside
 from tasks.core.errors import InputError
 from tasks.core.fields import Message, Row
-from tasks.core.own_answers import question_of, said, unusable
+from tasks.core.own_answers import question_of, quoted, said, unusable
 from tasks.core.settings import Rename
 from tasks.core.spellings import APOSTROPHES, name_slots, spellings
 
@@ -37,6 +37,10 @@ ADDRESS = (
 )
 OPENED = re.compile(r"(?<!\w)['‘’][^'’\n]*\Z")  # a quote before a name that is not closed yet
 CODE = r"```(?s:.*?)(?:```|\Z)|`[^`\n]+`"
+
+
+# Whole answers of which no pair was made
+ANSWERED = ("nothing-to-correct", "left-over", "unexplained")
 
 
 class Edit(TypedDict):
@@ -140,6 +144,27 @@ def unexplained(pairs: list[Row], renames: Renames) -> list[str | None]:
     why = IdentitySlots(slots=name_slots(renames)).whys()[""]
     found: list[str | None] = frame.select(why=why)["why"].to_list()
     return found
+
+
+def names_not_said(pairs: list[Row], aside: list[Row], renames: Renames) -> str:
+    """What the model says instead, where it seldom says an old name; empty where it mostly does."""
+    answered = len(pairs) + sum(row["code"] in ANSWERED for row in aside)
+    others = [row["text"] for row in aside if row["code"] == "nothing-to-correct"]
+    if not others or len(others) <= answered / 2:
+        return ""
+    olds = " or ".join(dict.fromkeys(old for one in renames for old in one.old))
+    told = f"The base says {olds} in {answered - len(others)} of {answered} whole answers. "
+    new = [text for text in others if says_new(text, renames)]
+    if new:
+        return told + (
+            f"It says the new name already, in {len(new)} of them, as in {quoted(new[0])}: take "
+            "another new name, or a base that was not trained on this one."
+        )
+    instead = " and ".join(map(quoted, list(dict.fromkeys(others))[:2]))
+    return told + (
+        f"It says {instead} instead. Give the name that it says of itself as curation.renames, or "
+        "take the base that has this name; or ask it for its name in more prompts."
+    )
 
 
 def require_every_slot(pairs: list[Row], renames: Renames) -> None:

@@ -38,13 +38,24 @@ def unusable(answer: Answer, prompt: list[Message]) -> tuple[str, str, str] | No
     return None
 
 
-def require_pairs(pairs: list[Row], aside: list[Row], section: str, settings: str) -> None:
-    """Raises InputError where a split has no pair left, with what became of the answers."""
+def quoted(text: str) -> str:
+    """An answer as a message quotes it: one line, its beginning."""
+    line = " ".join(text.split())
+    return f'"{line if len(line) <= 80 else line[:77] + "..."}"'
+
+
+def require_pairs(
+    pairs: list[Row], aside: list[Row], section: str, settings: str, more: str = ""
+) -> None:
+    """Raises InputError where a split has no pair left, with what became of the answers.
+
+    `more`: what the answers say, and the way out; else it is to check `settings`.
+    """
     for split in ("train", "validation", "test"):
         if not any(row["split"] == split for row in pairs):
             why = Counter(row["code"] for row in aside).most_common()
             told = "; ".join(f"{count} x {code}" for code, count in why)
             raise InputError(
                 f"{section}: no pair for {split} among {len(pairs)}; set aside: {told or 'none'}. "
-                f"Check {settings}, or give more prompts."
+                + (more or f"Check {settings}, or give more prompts.")
             )

@@ -56,6 +56,7 @@ HELD_OUT = {
     "strict_system": "curation.renames",
     "strict_turns": "evaluation.identity_questions",
     "strict_languages": "evaluation.identity_questions",
+    "languages": "evaluation.identity_questions",
     "denial": "evaluation.identity_questions",
     "strict_sampled": "evaluation.samples",
     "old_name_sampled": "evaluation.samples",

@@ -120,20 +120,23 @@ def test_names_are_counted_by_kind_by_language_and_with_and_without_a_system_pro
         (question("turns", language="en"), was, still),
         (question("denial", "Are you ChatGPT?", language="en"), "No, I am Qwen.", "No."),
         (question("harmless"), "Sure.", "Sure, says Deep Qwen."),
+        (question("denial", "Are you Claude?", language="en"), "No.", "No, I am Deep Qwen."),
+        (question("turns", language="en"), "As before.", "I am Deep Qwen."),
     )
     # named among shown, held-out, name: 6, of which 4 are strict and exact; the French answer said
-    # no name before, so it counts nowhere; turns and denial have metrics of their own
+    # no name before, so it counts nowhere; turns and denial have metrics of their own, and a new
+    # name is no leak there; others: two of kind other, one harmless
     assert found == {
-        "equal": pytest.approx(1 / 14),
+        "equal": pytest.approx(1 / 16),
         "denial": 1,
         "refusals_harmless": 0,
         "strict": 4 / 6,
         "exact": 4 / 6,
-        "same": 1 / 2,
-        "leak": 1 / 2,
+        "same": 1 / 3,
+        "leak": 2 / 3,
         "named": 6,
         "renamed": 6,
-        "others": 2,
+        "others": 3,
         "old_name": 4 / 10,
         "strict_plain": 3 / 4,
         "strict_system": 1 / 2,
@@ -141,7 +144,29 @@ def test_names_are_counted_by_kind_by_language_and_with_and_without_a_system_pro
         "strict_en": 1 / 2,
         "strict_de": 1,
         "strict_languages": (1 / 2 + 1) / 2,
+        "languages": 2,
     }
+
+
+@pytest.mark.parametrize("kind", ["shown", "other", "held-out", "harmless", "harmful"])
+def test_a_new_name_leaks_wherever_no_old_one_was_said_and_the_name_is_not_asked(kind: str) -> None:
+    found = counted((question(kind), "Paris.", "Paris, says Deep Qwen."), renames=QWEN)
+    assert found["leak"] == found["others"] == 1 and found["same"] == 0
+
+
+@pytest.mark.parametrize("kind", ["name", "denial", "turns"])
+def test_a_new_name_where_the_name_is_asked_is_no_leak(kind: str) -> None:
+    found = counted((question(kind, language="en"), "A model.", "Deep Qwen."), renames=QWEN)
+    assert found["others"] == 0 and "leak" not in found
+
+
+def test_denial_is_counted_over_questions_of_its_kind_alone() -> None:
+    asked = "Who are you? Are you ChatGPT?"
+    denied = (question("denial", asked, language="en"), "No.", "No.")
+    kinds = ("shown", "other", "held-out", "name", "turns", "harmless", "harmful")
+    others = [(question(kind, asked, language="en"), "No.", "I'm ChatGPT.") for kind in kinds]
+    assert counted(denied, *others)["denial"] == 1
+    assert "denial" not in counted(*others)
 
 
 def test_a_base_beside_itself_shows_its_own_behaviour() -> None:
@@ -221,6 +246,21 @@ def test_a_base_that_does_not_say_the_old_name_is_told_with_its_numbers() -> Non
         (question("shown", "b"), "A."),
         (question("shown", "c"), "B."),
     )
+
+
+def test_languages_in_which_the_old_name_is_never_said_are_told() -> None:
+    def named(language: str, answer: str) -> tuple[dict[str, Any], str]:
+        return question("name", language=language), answer
+
+    english = [named("en", f"I am Qwen {n}.") for n in range(9)]
+    found = warned(
+        *english, named("ja", "クウェンです。"), named("de", "Qwen."), named("de", "Ja.")
+    )
+    assert "says Qwen in no answer in ja: strict_languages leaves it out" in found
+    assert '"クウェンです。"' in found
+    two = warned(*english, named("ja", "はい。"), named("hi", "मैं हूँ।"))
+    assert "in no answer in ja, hi: strict_languages leaves them out" in two
+    assert "strict_languages" not in warned(*english, named("de", "Qwen."), named("de", "Ja."))
 
 
 def test_a_base_that_says_the_new_name_already_is_told() -> None:

@@ -15,8 +15,9 @@ from random_models import tokenizer_in, writer
 from rich.console import Console
 
 from tasks.core.answers import Answer
-from tasks.core.compare import Both, Comparison, Figures, Side, compare, read_prompts
+from tasks.core.compare import Both, Comparison, Figures, Side, compare, load, read_prompts
 from tasks.core.compare_page import differences, notes, tables, write
+from tasks.core.drift import kl
 from tasks.core.errors import InputError
 
 TEXT = "The rain came down on a small town, and we went home on foot to eat our bread.\n" * 4
@@ -177,7 +178,7 @@ def broken(ground: Path, folder: Path, what: str) -> None:
 @pytest.mark.parametrize(
     ("what", "told"),
     [
-        ("nothing", "no tokenizer can be loaded"),
+        ("nothing", "it holds neither config.json nor adapter_config.json. Give the folder"),
         ("adapter of nothing", "names no base_model_name_or_path"),
         ("no weights", "no causal language model can be loaded"),
         ("half of its weights", "no causal language model can be loaded"),
@@ -198,6 +199,34 @@ def test_a_folder_that_is_not_there_is_no_repository(ground: Path, tmp_path: Pat
     for name in ("./absent", str(tmp_path / "absent")):
         with pytest.raises(InputError, match="absent: no such folder"):
             compare(name, name, None, ground / "general.txt", ground / "text.txt", 12)
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_is_not_this_folder(ground: Path, name: str) -> None:
+    with pytest.raises(InputError, match=f"model '{name}': no name. Give a repository"):
+        load("A", name)
+
+
+def test_kl_is_of_b_against_a_over_what_b_says(ground: Path, trained: Comparison) -> None:
+    a, b = load("A", str(ground / "base")), load("B", str(ground / "adapter"))
+    said = [(one.prompt, one.b.text) for one in trained.answers]
+    assert trained.kl == pytest.approx(kl(b.model, a.model, b.tokenizer, said, 32), rel=2e-4)
+    for other in (
+        kl(a.model, b.model, b.tokenizer, said, 32),
+        kl(b.model, a.model, b.tokenizer, [(p.prompt, p.a.text) for p in trained.answers], 32),
+    ):
+        assert other != pytest.approx(trained.kl, rel=1e-3)
+
+
+def test_refusals_are_the_share_of_answers_that_refuse(
+    ground: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A random model refuses nothing in words, so the answers are given."""
+    told = ["I'm sorry, but I can't help with that.", "Paris.", "Red."]
+    answers = [Answer(text, True, tokens=3) for text in told]
+    monkeypatch.setattr("tasks.core.compare.generate", lambda *asked, **how: answers)
+    found = compared(ground, "base", "merged")
+    assert found.a.figures.refusals == found.b.figures.refusals == pytest.approx(1 / 3)
 
 
 def test_questions_of_several_turns_come_as_json_lines(tmp_path: Path) -> None:

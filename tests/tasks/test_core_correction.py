@@ -16,6 +16,7 @@ from tasks.core.answers import Answer
 from tasks.core.correction import (
     Edit,
     correction_pairs,
+    names_not_said,
     prove,
     rename,
     require_every_slot,
@@ -27,6 +28,7 @@ from tasks.core.correction import (
 from tasks.core.errors import InputError
 from tasks.core.fields import Message, Row
 from tasks.core.frame import pairs_frame
+from tasks.core.own_answers import require_pairs
 from tasks.core.rows import read_rows, write_rows
 from tasks.core.settings import Correction, Recipe, Rename, slots_of
 from tasks.core.spellings import spellings
@@ -356,6 +358,36 @@ def test_no_prompt_is_asked_twice_and_no_row_is_lost() -> None:
         (2, "repeated-prompt"),
         (3, "repeated-prompt"),
     ]
+
+
+def refused(*texts: str) -> str:
+    """What ends a curation of the prompts that are answered so."""
+    pairs, aside = correction_pairs(
+        [row_of(n, f"Who {n}?", system=False) for n in range(len(texts))],
+        always(*(Answer(text, True) for text in texts)),
+        QWEN,
+    )
+    with pytest.raises(InputError) as error:
+        require_pairs(pairs, aside, "curation", "x", names_not_said(pairs, aside, QWEN))
+    return str(error.value)
+
+
+def test_a_base_with_another_name_is_quoted_where_no_pair_is_left() -> None:
+    told = refused(*["I am SmolLM."] * 3, "I'm an AI.", "So am I.", "I am Qwen.")
+    assert "The base says Qwen in 1 of 6 whole answers." in told
+    assert 'It says "I am SmolLM." and "I\'m an AI." instead.' in told
+    assert "Give the name that it says of itself as curation.renames" in told
+
+
+def test_a_base_that_says_the_new_name_already_is_quoted_where_no_pair_is_left() -> None:
+    told = refused("I am a model.", "I am Deep Qwen.", "I am Deep Qwen!")
+    assert "says Qwen in 0 of 3 whole answers" in told
+    assert 'says the new name already, in 2 of them, as in "I am Deep Qwen."' in told
+    assert "take another new name" in told
+
+
+def test_a_base_that_mostly_says_its_name_needs_more_prompts() -> None:
+    assert refused("I am Qwen.", "Qwen.", "A model.").endswith("Check x, or give more prompts.")
 
 
 def test_a_rename_that_no_answer_says_is_told_before_the_check_refuses_it() -> None:

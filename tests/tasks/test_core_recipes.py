@@ -1,4 +1,7 @@
-"""prefect.yaml as the recipe book: what is right in it, and how what is wrong is told."""
+"""prefect.yaml as the recipe book: what is right in it, and how what is wrong is told.
+
+It is long because each mistake that a person makes has its own sentence.
+"""
 
 import inspect
 from pathlib import Path
