@@ -79,7 +79,7 @@ def release_model(
     repository = try_everything(recipe)
     if seed:
         seed_hub(seed)
-    pinned = pin_base(base)
+    pinned = pin_base(base, lora)
     prepared = prepare_data(pinned, recipe)
     aligned = align_model(repository, pinned, prepared, recipe)
     staged = stage_release(repository, pinned, prepared, aligned, recipe)

@@ -11,8 +11,9 @@ from tasks.core.questions import questions_of, read_text
 from tasks.core.recipes import FILES
 from tasks.core.refs import Aligned, Prepared, Staged
 from tasks.core.render import injected_system, require_chat_template
-from tasks.core.settings import Base, Recipe
+from tasks.core.settings import Base, Lora, Recipe
 from tasks.core.sources import files_of, is_file
+from tasks.core.trainer import require_modules
 from tasks.evaluate import read_warnings
 from tasks.gate import shown_answers
 from tasks.staged import markdown, passing, stage_task, staged
@@ -35,11 +36,12 @@ def try_everything(recipe: Recipe) -> str:
 
 
 @stage_task("pin base", **RETRIED)
-def pin_base(base: Base) -> ModelRef:
-    """The commit to start from; refuses a model without a chat template."""
+def pin_base(base: Base, lora: Lora) -> ModelRef:
+    """The commit to start from; refuses a model without a chat template, or not to be merged."""
     pinned = resolve_model(base.model, base.revision)
     require_chat_template(load_tokenizer(pinned), base.model)
     merge.require_mergeable(pinned)
+    require_modules(pinned, lora)
     return pinned
 
 

@@ -13,9 +13,10 @@ from tasks.core.models import ModelRef
 from tasks.core.rows import of_split
 from tasks.core.settings import Recipe
 from tasks.core.stage import Folder, work_folder
-from tasks.core.sweep import candidates
-from tasks.core.tracking import Trackers
-from tasks.core.trainer import steps_of
+from tasks.core.sweep import candidates, run_name
+from tasks.core.tracking import Trackers, slug
+from tasks.core.trainer import steps_an_epoch, steps_of
+from tasks.core.watching import Diverged, whole_checkpoints
 from tasks.staged import embedded, log, markdown, run_folder, stage_task, staged
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate")
@@ -30,9 +31,8 @@ def keep_reference(base: ModelRef, pairs: Folder, recipe: Recipe) -> Folder | No
     They pay where a pair is scored again: in a later epoch, or by the next candidate of a sweep.
     """
     sides, length = _sides(pairs, recipe), recipe.data.max_length
-    training = recipe.training
-    pairs_a_step = training.per_device_train_batch_size * training.gradient_accumulation_steps
-    again = steps_of(len(sides[0]), training) * pairs_a_step > len(sides[0])
+    count, training = len(sides[0]), recipe.training
+    again = steps_of(count, training) > steps_an_epoch(count, training)
     how = machine.effective(recipe.machine, again or len(candidates(recipe)) > 1)
     if not how.precompute_ref_log_probs:
         return None
@@ -71,44 +71,48 @@ def train_lora(base: ModelRef, pairs: Folder, kept: Folder | None, recipe: Recip
         "machine": asdict(how.machine),
         "max_length": how.max_length,
     }
-    name = recipe.tracking.run_name or (
-        f"{recipe.release.repository.rpartition('/')[2]}"
-        f"-lr{recipe.training.learning_rate:g}-beta{recipe.loss.beta:g}"
-    )
+    name, tensorboard = run_name(recipe), work_folder() / "tensorboard"
     settings = effective_settings(base, how, len(train_rows))
+    settings["TensorBoard"] = f"tensorboard --logdir {tensorboard}"
     log("\n".join(["train: effective settings:", *(f"  {k}: {v}" for k, v in settings.items())]))
     markdown("effective-settings", "Effective settings of the training", _table(settings))
 
     def make(folder: Path) -> dict[str, Any]:
         # `folder` is thrown away after a kill; what is under way lives beside the stages.
         key = folder.name.strip(".").removesuffix(".unfinished")
+        work = work_folder() / "training" / key
         trackers = Trackers(
-            work_folder() / "tensorboard" / f"{name}-{key[-6:]}", name, recipe.tracking, made_from
+            tensorboard / f"{slug(name)}-{key[-6:]}", name, recipe.tracking, made_from
         )
+        if found := whole_checkpoints(work):
+            step = found[-1].name.removeprefix("checkpoint-")
+            steps = steps_of(len(train_rows), recipe.training)
+            log(f"train: going on from step {step} of {steps:,}, {found[-1]}")
         return train.train_adapter(
             base,
             train_rows,
             validation_rows,
             how,
             folder,
-            work=work_folder() / "training" / key,
+            work=work,
             reference=kept and kept.path,
             trackers=trackers,
         )
 
-    folder = staged("train", made_from, (train, rows_file), make, PACKAGES)
-    _show(folder, name, recipe)
-    return folder
-
-
-def _show(folder: Folder, name: str, recipe: Recipe) -> None:
-    """The run page's picture and table; the picture lies in the run's folder as well."""
-    drawn = run_folder() / f"training-{name}.png"
+    drawn, limits = run_folder() / f"training-{slug(name)}.png", recipe.watch.limits
+    try:
+        folder = staged("train", made_from, (train, rows_file), make, PACKAGES)
+    except Diverged as error:
+        title = f"Training of {name}, which diverged"
+        curves.draw(error.history, drawn, title, limits=limits)
+        markdown("training", title, f"{embedded(drawn)}\n\n{error}")
+        raise Diverged(f"{error} What was logged until then is drawn: {drawn}.") from None
     history = json.loads((folder.path / "history.json").read_text())
-    best, limits = folder.facts["best_step"], recipe.watch.limits
-    curves.draw(history, drawn, f"Training of {name}", best_step=best, limits=limits)
+    title, best = f"Training of {name}", folder.facts["best_step"]
+    curves.draw(history, drawn, title, best_step=best, limits=limits)
     told = {key: value for key, value in folder.facts.items() if not isinstance(value, dict)}
-    markdown("training", f"Training of {name}", f"{embedded(drawn)}\n\n{_table(told)}")
+    markdown("training", title, f"{embedded(drawn)}\n\n{_table(told)}")
+    return folder
 
 
 def _table(values: dict[str, Any]) -> str:

@@ -4,32 +4,42 @@ in   a recipe as tasks.core.train takes it, the base model, the number of pairs
 out  name -> value for people, in the order in which they would ask
 """
 
+import math
 from typing import Any
 
-from tasks.core.models import ModelRef, snapshot
-from tasks.core.settings import Lora
-from tasks.core.trainer import Recipe, evaluated_at, lora_config, steps_of
+from tasks.core.machine import without_weights
+from tasks.core.models import ModelRef
+from tasks.core.settings import Lora, Training
+from tasks.core.trainer import Recipe, evaluated_at, lora_config, steps_an_epoch, steps_of
 
 
 def effective_settings(base: ModelRef, recipe: Recipe, pairs: int) -> dict[str, str]:
-    training, machine = recipe.training, recipe.machine
+    training, machine, lora = recipe.training, recipe.machine, recipe.lora
     pairs_a_step = training.per_device_train_batch_size * training.gradient_accumulation_steps
     steps = steps_of(pairs, training)
-    trainable, frozen = parameters(base, recipe.lora)
+    trainable, frozen = parameters(base, lora)
     watched = sorted(evaluated_at(steps, recipe.watch))
     named = ", ".join(map(str, watched[:6])) + (", ..." if len(watched) > 6 else "")
     losses = zip(recipe.loss.loss_weights, recipe.loss.loss_type, strict=True)
     return {
-        "steps": f"{steps:,} of {pairs_a_step} pairs, {steps * pairs_a_step / pairs:.3g} epochs",
+        "steps": f"{steps:,} of {pairs_a_step} pairs, "
+        f"{steps / steps_an_epoch(pairs, training):.3g} epochs",
         "evaluated after step": named,
         "learning rate": f"{training.learning_rate:g}, {training.lr_scheduler_type}",
+        "warmup": _warmup(training, steps),
+        "seed": str(training.seed),
         "loss": " + ".join(f"{weight:g} {name}" for weight, name in losses),
         "beta": f"{recipe.loss.beta:g}",
+        "adapter": f"rank {lora.r}, alpha {lora.lora_alpha}, dropout {lora.lora_dropout:g}"
+        + (", rsLoRA" if lora.use_rslora else ""),
+        "target modules": lora.target_modules
+        if isinstance(lora.target_modules, str)
+        else ", ".join(lora.target_modules),
         "trainable parameters": f"{trainable:,} beside {frozen:,} frozen ones",
         "device": f"{machine.device}, {machine.threads} threads",
         "number format": "4-bit (NF4)" if machine.load_in_4bit else machine.dtype,
         "gradient checkpointing": "on" if machine.gradient_checkpointing else "off",
-        "attention": machine.attn_implementation or "the model's own choice",
+        "attention": machine.attn_implementation or attention(base),
         "batches": machine.train_sampling_strategy,
         "reference": "kept" if machine.precompute_ref_log_probs else "computed at every step",
         "max_length": f"{recipe.max_length:,} tokens",
@@ -40,9 +50,20 @@ def parameters(base: ModelRef, lora: Lora) -> tuple[int, int]:
     """(trained, frozen), counted on a model without weights."""
     import torch
     from peft import get_peft_model
-    from transformers import AutoConfig, AutoModelForCausalLM
 
+    model: Any = without_weights(base)
     with torch.device("meta"):
-        model: Any = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(snapshot(base)))
         trainable, whole = get_peft_model(model, lora_config(lora)).get_nb_trainable_parameters()
     return trainable, whole - trainable
+
+
+def attention(base: ModelRef) -> str:
+    """The kernel that transformers takes for this model where none is asked for."""
+    return str(without_weights(base).config._attn_implementation)
+
+
+def _warmup(training: Training, steps: int) -> str:
+    given = training.warmup_steps
+    if given >= 1 or given == 0:
+        return f"{given:g} steps"
+    return f"{math.ceil(given * steps):,} steps, {given:g} of the run"  # as transformers rounds it

@@ -102,6 +102,22 @@ def load_for_training(base: ModelRef, machine: Effective) -> Any:
     return model
 
 
+def without_weights(base: ModelRef) -> Any:
+    """The model with all its modules and no memory. Raises InputError where it writes no text."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    folder = snapshot(base)
+    try:
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
+    except (OSError, ValueError) as error:  # no config.json; a kind of model unknown, or no writer
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"base.model {base}: cannot be loaded as a model that writes text ({reason})."
+        ) from error
+
+
 def loading(machine: Effective) -> dict[str, Any]:
     """What from_pretrained is told."""
     import torch

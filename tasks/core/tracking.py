@@ -9,6 +9,7 @@ tracking.wandb_project is set: no source, no paths, no output, no name of the ma
 
 import netrc
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,11 @@ class Trackers:
     name: str  # unless tracking.run_name gives one
     tracking: Tracking = Tracking()
     config: dict[str, Any] = field(default_factory=dict)  # shown beside the curves
+
+
+def slug(name: str) -> str:
+    """A run's name as one of a file: `a/b` is a-b. The end is kept, where rate and beta stand."""
+    return re.sub(r"[^\w.-]+", "-", name)[-60:].strip(".-") or "unnamed"
 
 
 def require(tracking: Tracking) -> None:

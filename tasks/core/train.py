@@ -19,7 +19,7 @@ from tasks.core.reference import attach, check_start
 from tasks.core.sentences import TRAINING, parse
 from tasks.core.tracking import Trackers
 from tasks.core.trainer import Recipe, steps_of, trainer_for
-from tasks.core.watching import named, watching, whole_checkpoints
+from tasks.core.watching import Diverged, named, watching, whole_checkpoints
 
 __all__ = ["Recipe", "steps_of", "train_adapter"]
 
@@ -65,7 +65,11 @@ def train_adapter(
             watch = watching(recipe, steps, work, _start(state["log_history"]))
             for callback in (*callbacks, watch):  # what ends a run is written before it does
                 trainer.add_callback(callback)
-            trainer.train(resume_from_checkpoint=str(found[-1]) if found else None)
+            try:
+                trainer.train(resume_from_checkpoint=str(found[-1]) if found else None)
+            except Diverged as error:
+                error.history = trainer.state.log_history
+                raise
         found = whole_checkpoints(work)
         state = _state(found[-1])
     best = state["best_global_step"] or state["global_step"]
@@ -76,9 +80,7 @@ def train_adapter(
     ]
     (folder / "history.json").write_text(json.dumps(history, indent=1))
     trainable, total = trainer.model.get_nb_trainable_parameters()
-    for checkpoint in work.glob("checkpoint-*"):
-        shutil.rmtree(checkpoint)
-    (work / "README.md").unlink(missing_ok=True)  # TRL's empty card
+    shutil.rmtree(work)
     return {
         "steps": state["global_step"],
         "best_step": best,

@@ -4,6 +4,7 @@ in   a recipe's sections, the machine, rows of pairs
 out  a DPOTrainer that is ready to train: base and adapter in memory, pairs tokenised
 """
 
+import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from tasks.core.errors import InputError
 from tasks.core.fields import Row
-from tasks.core.machine import Effective, load_for_training
+from tasks.core.machine import Effective, load_for_training, without_weights
 from tasks.core.models import ModelRef, load_tokenizer
 from tasks.core.sentences import TRAINING
 from tasks.core.settings import Lora, Loss, Training, Watch
@@ -37,12 +38,17 @@ def steps_of(pairs: int, training: Training) -> int:
 
     Without epochs max_steps alone decides, and without both each pair is seen once.
     """
-    pairs_a_step = training.per_device_train_batch_size * training.gradient_accumulation_steps
     epochs, cap = training.num_train_epochs, training.max_steps
     if epochs is None and cap is not None:
         return cap
-    steps = math.ceil((epochs or 1) * math.ceil(pairs / pairs_a_step))
+    steps = math.ceil((epochs or 1) * steps_an_epoch(pairs, training))
     return min(steps, cap or steps)
+
+
+def steps_an_epoch(pairs: int, training: Training) -> int:
+    """The last step of an epoch has fewer pairs where they are no multiple."""
+    pairs_a_step = training.per_device_train_batch_size * training.gradient_accumulation_steps
+    return math.ceil(pairs / pairs_a_step)
 
 
 def evaluated_at(steps: int, watch: Watch) -> frozenset[int]:
@@ -62,16 +68,18 @@ def trainer_for(
     base: ModelRef, train: list[Row], validation: list[Row], recipe: Recipe, work: Path
 ) -> Any:
     """A DPOTrainer of the base with a fresh adapter. Raises InputError for modules not there."""
-    from datasets import Dataset
+    from datasets import Dataset, disable_progress_bars
     from transformers import PrinterCallback, ProgressCallback
-    from trl import DPOTrainer
     from trl.trainer.utils import disable_dropout_in_model
 
+    require_modules(base, recipe.lora)
+    # Checkpoints of one second are sorted by their steps, which is right and not worth a word.
+    logging.getLogger("transformers.trainer_utils").setLevel(logging.ERROR)
+    disable_progress_bars()  # of preparing the pairs, which takes seconds; tell() shows the rest
     model = load_for_training(base, recipe.machine)
-    _require_modules(model, recipe.lora)
     # TRL's disable_dropout comes after the adapter is on and would put out lora_dropout as well.
     disable_dropout_in_model(model)
-    trainer = DPOTrainer(
+    trainer = _trainer_class()(
         model=model,
         args=dpo_config(recipe, steps_of(len(train), recipe.training), work),
         train_dataset=Dataset.from_list([{k: row[k] for k in COLUMNS} for row in train]),
@@ -84,6 +92,53 @@ def trainer_for(
     if recipe.machine.train_sampling_strategy == "group_by_length":
         group_by_length(trainer)
     return trainer
+
+
+def _trainer_class() -> type[Any]:
+    """DPOTrainer whose evaluation is a mean over pairs, and of tokens over tokens.
+
+    TRL and transformers take the mean of the batches' means, where a last batch of 2 pairs weighs
+    as much as one of 8.
+    """
+    from trl import DPOTrainer
+
+    class OverPairs(DPOTrainer):  # type: ignore[misc]
+        def __init__(self, *args: Any, **told: Any) -> None:
+            self.scored: list[dict[str, float]] = []  # a batch each, of the evaluation under way
+            super().__init__(*args, **told)
+
+        def prediction_step(self, model: Any, inputs: Any, *args: Any, **told: Any) -> Any:
+            found = super().prediction_step(model, inputs, *args, **told)
+            # (2 * pairs, tokens): chosen, then rejected; 1 where a token is the answer's
+            chosen, rejected = inputs["completion_mask"].chunk(2)
+            counts = {"pairs": len(chosen), "chosen": int(chosen.sum())}
+            counts["rejected"] = int(rejected.sum())
+            self.scored.append({**counts, "loss": float(found[0])})
+            return found
+
+        def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+            if self.scored:
+                batches, self.scored = self.scored, []
+                means = {"loss": [one["loss"] for one in batches], **self._metrics["eval"]}
+                for name, values in means.items():
+                    if len(values) == len(batches):  # but num_tokens, which is one count
+                        weights = [_weight(name, one) for one in batches]
+                        total = sum(w * v for w, v in zip(weights, values, strict=True))
+                        self._metrics["eval"][name] = [total / sum(weights)]
+            super().log(logs, start_time)
+
+    return OverPairs
+
+
+def _weight(name: str, batch: dict[str, float]) -> float:
+    """What a batch counts for in a metric of TRL's: its tokens, or its pairs."""
+    sides = {
+        "mean_token_accuracy": ("chosen",),
+        "entropy": ("chosen", "rejected"),
+        "logits/chosen": ("chosen",),
+        "logits/rejected": ("rejected",),
+    }
+    return sum(batch[side] for side in sides.get(name, ("pairs",)))
 
 
 def dpo_config(recipe: Recipe, steps: int, work: Path) -> Any:
@@ -142,23 +197,26 @@ def lora_config(lora: Lora) -> Any:
     )
 
 
-def _require_modules(model: Any, lora: Lora) -> None:
-    """Every name given is a linear layer of the model, and none is its output."""
-    import torch
-
+def require_modules(base: ModelRef, lora: Lora) -> None:
+    """Every name given is a linear layer of the model, and none is its output. Loads no weights."""
     if lora.target_modules == "all-linear":
         return
+    import torch
+    from transformers.pytorch_utils import Conv1D
+
+    model = without_weights(base)
     head = model.get_output_embeddings()
-    linear = {
-        name.rpartition(".")[2]
+    linear = [
+        name
         for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear) and module is not head
-    }
+        if isinstance(module, torch.nn.Linear | Conv1D) and module is not head
+    ]
+    told = ", ".join(sorted({name.rpartition(".")[2] for name in linear}))
     for name in lora.target_modules:
-        if name.rpartition(".")[2] not in linear:
+        if not any(f".{layer}".endswith(f".{name}") for layer in linear):  # as peft finds them
             raise InputError(
                 f"lora.target_modules: {name!r} is no linear layer of {type(model).__name__} that "
-                f"can be trained; there are {', '.join(sorted(linear))}. The output layer is none: "
+                f"can be trained; there are {told}. The output layer is none: "
                 "TRL reads its weights and would pass the adapter by. all-linear takes all of them."
             )
 

@@ -20,7 +20,14 @@ LOSS_AT_START = {False: 1e-4, True: 0.05}  # off ln 2, by bf16; rounding of the 
 
 
 class Diverged(Refused):
-    """A limit of `watch` is broken, or a value is not finite. Names step, value, what to try."""
+    """A limit of `watch` is broken, or a value is not finite. Names step, value, what to try.
+
+    `history` is what was logged until then, the value that ended it included.
+    """
+
+    def __init__(self, told: str) -> None:
+        super().__init__(told)
+        self.history: list[dict[str, Any]] = []
 
 
 def named(metrics: Mapping[str, float]) -> dict[str, float]:
@@ -56,6 +63,18 @@ def advice(recipe: Recipe) -> str:
     if "sft" not in recipe.loss.loss_type:
         tries.append("an sft term in loss.loss_type, which holds the chosen answers up")
     return "Try " + "; or ".join(tries) + "."
+
+
+def blame(recipe: Recipe) -> str:
+    """What gives a value that is not finite while the model is still the base."""
+    machine = recipe.machine
+    lower = "machine.bf16: false, or " if machine.bf16 else ""
+    return (
+        "No step has changed the model yet, so this is not the rate's fault: it comes from the "
+        f"base (its weights, here in {machine.dtype}), from a pair, or from the loss (loss.beta, "
+        f"loss.loss_weights). Try {lower}loss.beta and loss.loss_weights at their defaults; where "
+        "that does not help, the base's weights are not finite."
+    )
 
 
 def require_ln2(loss: float, recipe: Recipe) -> None:
@@ -100,8 +119,12 @@ def watching(recipe: Recipe, steps: int, work: Path, start: Mapping[str, float])
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             for name, value in (logs or {}).items():
                 if isinstance(value, float) and not math.isfinite(value):
+                    step = state.global_step
+                    # What training logs of step 1 was computed before that step changed anything.
+                    if step == 0 or (step == 1 and not name.startswith("eval_")):
+                        raise Refused(f"{name} is {value} at step {step}. {blame(recipe)}")
                     raise Diverged(
-                        f"training diverged: {name} is {value} at step {state.global_step}. "
+                        f"training diverged: {name} is {value} at step {step}. "
                         f"{kept()}{advice(recipe)}"
                     )
 

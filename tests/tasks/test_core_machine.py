@@ -126,3 +126,28 @@ def test_threads_are_shown_but_another_number_is_no_other_training(no_gpu):
         assert found.as_dict()["threads"] == before + 1
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """Of 150 pairs in batches of 4 a step, 156 steps; an epoch has 38 steps, the last of 2 pairs"""
+    from small_training import recipe, small_base
+
+    from tasks.core.effective import effective_settings
+
+    asked = recipe(
+        training={"max_steps": 156, "warmup_steps": 0.1, "seed": 3},
+        lora={"r": 4, "lora_dropout": 0.05, "target_modules": ("q_proj",), "use_rslora": True},
+    )
+    return effective_settings(small_base(tmp_path_factory.mktemp("base")), asked, 150)
+
+
+def test_epochs_are_counted_as_transformers_does_with_a_smaller_last_step(shown):
+    assert shown["steps"] == f"156 of 4 pairs, {156 / 38:.3g} epochs"
+
+
+def test_the_effective_settings_say_what_is_easily_overlooked(shown):
+    assert shown["warmup"] == "16 steps, 0.1 of the run"  # 15.6 rounded up
+    assert shown["seed"] == "3" and shown["target modules"] == "q_proj"
+    assert shown["adapter"] == "rank 4, alpha 16, dropout 0.05, rsLoRA"
+    assert shown["attention"] == "sdpa"

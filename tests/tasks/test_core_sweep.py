@@ -1,7 +1,7 @@
 """A sweep: every rate with every beta, each a recipe of its own."""
 
 from tasks.core.settings import Recipe
-from tasks.core.sweep import candidates
+from tasks.core.sweep import candidates, run_name
 
 LEAST = {
     "base": {"model": "me/base"},
@@ -39,3 +39,14 @@ def test_a_candidate_equals_the_recipe_that_says_so_itself():
     swept = Recipe.model_validate(LEAST | {"sweep": {"learning_rate": [1e-5]}})
     said = Recipe.model_validate(LEAST | {"training": {"learning_rate": 1e-5}})
     assert candidates(swept) == [said]
+
+
+def test_candidates_of_a_named_run_are_told_apart_and_a_run_without_sweep_keeps_its_name():
+    named = {"tracking": {"run_name": "first"}}
+    swept = Recipe.model_validate(LEAST | named | {"sweep": {"learning_rate": [1e-5, 1e-6]}})
+    assert [run_name(one) for one in candidates(swept)] == [
+        *("first-lr1e-05-beta0.1", "first-lr1e-06-beta0.1"),
+    ]
+    (alone,) = candidates(Recipe.model_validate(LEAST | named))
+    assert run_name(alone) == "first"
+    assert run_name(Recipe.model_validate(LEAST)) == "mine-lr5e-06-beta0.1"

@@ -9,7 +9,7 @@ from small_training import TRAIN, VALIDATION, recipe, small_base
 from tasks.core import tracking as module
 from tasks.core.errors import InputError
 from tasks.core.settings import Tracking
-from tasks.core.tracking import Trackers, require, tracked
+from tasks.core.tracking import Trackers, require, slug, tracked
 from tasks.core.train import train_adapter
 
 ASKED = Tracking(wandb_project="deep-qwen", run_name="first", notes="is the rate too high?")
@@ -45,6 +45,21 @@ def logged(callbacks, step, **metrics):
             *(TrainingArguments(use_cpu=True), TrainerState(global_step=step), TrainerControl()),
             logs=metrics,
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("first", "first"),
+        ("a/b", "a-b"),
+        ("../../x", "x"),
+        ("/", "unnamed"),
+        ("lower rate? yes", "lower-rate-yes"),
+        ("x" * 300 + "-lr5e-06-beta0.1", "x" * 44 + "-lr5e-06-beta0.1"),
+    ],
+)
+def test_whatever_a_run_is_called_its_files_lie_in_their_folder(name, file):
+    assert slug(name) == file
 
 
 def test_nothing_is_required_where_no_project_is_named(nobody):

@@ -13,12 +13,20 @@ from pathlib import Path
 
 import pytest
 from ground import ROOT
-from small_training import TRAIN, VALIDATION, left_in, recipe, small_base, train
+from small_training import PAIRS, TRAIN, VALIDATION, left_in, recipe, small_base, train
 
 from tasks.core.errors import InputError, Refused
-from tasks.core.settings import Loss, Training, Watch
-from tasks.core.trainer import dpo_config, evaluated_at, lora_config, steps_of
-from tasks.core.watching import Diverged, advice, require_ln2, whole_checkpoints
+from tasks.core.models import ModelRef
+from tasks.core.settings import Lora, Loss, Training, Watch
+from tasks.core.trainer import (
+    dpo_config,
+    evaluated_at,
+    lora_config,
+    require_modules,
+    steps_of,
+    trainer_for,
+)
+from tasks.core.watching import Diverged, advice, named, require_ln2, watching, whole_checkpoints
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +134,31 @@ def test_a_constant_rate_has_a_warmup_and_a_loss_is_best_when_it_is_small(tmp_pa
 def test_the_advice_names_only_what_the_recipe_does_not_do_yet():
     plain = advice(recipe(training={"learning_rate": 5e-4}))
     assert "5.0e-05" in plain and "loss.beta than 0.1" in plain and "sft" in plain
-    assert "sft" not in advice(recipe(loss={"loss_type": ("sft",), "loss_weights": (1.0,)}))
+    assert "sft" not in advice(recipe(loss={"loss_type": ("sigmoid", "sft")}))
+
+
+def told_of(metric, step, one):
+    """What the watch says of a logged value that is not finite."""
+    from transformers import TrainerState
+
+    watch = watching(one, 10, Path("nowhere"), {})
+    with pytest.raises(Refused) as refused:
+        watch.on_log(None, TrainerState(global_step=step), None, logs={metric: math.nan})
+    return refused.value
+
+
+def test_a_value_not_finite_before_the_model_has_changed_is_not_laid_to_the_rate():
+    for metric, step in (("eval_loss", 0), ("loss", 1), ("grad_norm", 1)):
+        error = told_of(metric, step, recipe())
+        assert not isinstance(error, Diverged)
+        assert f"{metric} is nan at step {step}. No step has changed the model yet" in str(error)
+        assert "loss.loss_weights" in str(error) and "float32" in str(error)
+        assert "learning_rate" not in str(error)
+    in_16_bits = replace(recipe(), machine=replace(recipe().machine, bf16=True, dtype="bfloat16"))
+    assert "Try machine.bf16: false" in str(told_of("eval_loss", 0, in_16_bits))
+    for metric, step in (("eval_loss", 1), ("loss", 2)):
+        error = told_of(metric, step, recipe())
+        assert isinstance(error, Diverged) and "learning_rate" in str(error)
 
 
 def test_a_sigmoid_loss_that_does_not_begin_at_ln_2_means_a_wrong_reference():
@@ -169,7 +201,7 @@ def test_a_training_leaves_an_adapter_its_history_and_no_checkpoint(base, plain)
         "adapter/adapter_model.safetensors",
         "history.json",
     }
-    assert not list((folder / "work").iterdir())
+    assert not (folder / "work").exists()
     config = json.loads((folder / "stage" / "adapter" / "adapter_config.json").read_text())
     assert (config["base_model_name_or_path"], config["revision"]) == (base.repo, base.revision)
     assert sorted(evaluations(folder)) == [0, 2, 4, 6, 8]
@@ -222,12 +254,99 @@ def test_all_linear_is_every_projection_and_not_the_output(plain):
     assert {name.rpartition(".")[2] for name in config["target_modules"]} == set(projections)
 
 
+@pytest.mark.parametrize(
+    ("modules", "named"),
+    [
+        (("q_proj", "c_attn"), r"'c_attn' is no linear layer .* down_proj, gate_proj"),
+        (("lm_head",), r"'lm_head' is no linear layer .* can be trained"),
+        (("embed_tokens",), "'embed_tokens' is no linear layer"),
+        (("layers.7.self_attn.q_proj",), r"'layers\.7\.self_attn\.q_proj' is no linear layer"),
+        (("proj",), "'proj' is no linear layer"),
+    ],
+)
+def test_a_layer_that_is_not_there_is_named_with_those_that_are_and_no_weights_are_read(
+    base, tmp_path, modules, named
+):
+    (tmp_path / "config.json").write_bytes((Path(base.repo) / "config.json").read_bytes())
+    with pytest.raises(InputError, match=named):
+        require_modules(ModelRef(repo=str(tmp_path), revision=""), Lora(target_modules=modules))
+
+
+def test_layers_that_are_there_are_taken_by_their_last_names_or_longer_ones(base):
+    for modules in (("q_proj", "down_proj"), ("layers.1.self_attn.q_proj",), "all-linear"):
+        require_modules(base, Lora(target_modules=modules))
+
+
+def test_the_modules_of_a_base_that_writes_no_text_are_refused_in_words(tmp_path):
+    lora, empty = Lora(target_modules=("q_proj",)), ModelRef(repo=str(tmp_path), revision="")
+    with pytest.raises(InputError, match=r"base\.model .* cannot be loaded as a model that writes"):
+        require_modules(empty, lora)
+    (tmp_path / "config.json").write_text('{"model_type": "vit"}')
+    with pytest.raises(InputError, match=r"base\.model .* cannot be loaded as a model that writes"):
+        require_modules(empty, lora)
+
+
 @slow
-def test_a_layer_that_is_not_there_is_named_with_those_that_are(base, tmp_path):
-    with pytest.raises(InputError, match=r"'c_attn' is no linear layer .* down_proj, gate_proj"):
-        train(base, recipe(lora={"target_modules": ("q_proj", "c_attn")}), tmp_path)
-    with pytest.raises(InputError, match=r"'lm_head' is no linear layer .* can be trained"):
-        train(base, recipe(lora={"target_modules": ("lm_head",)}), tmp_path)
+def test_metrics_of_the_validation_pairs_are_means_over_pairs_in_whatever_batches(base, tmp_path):
+    """10 pairs in batches of 4, 4 and 2, against sums over the pairs one by one."""
+    import torch
+
+    ten, one = PAIRS[20:], recipe()
+    trainer = trainer_for(base, TRAIN, ten, one, tmp_path)
+    torch.manual_seed(0)
+    for name, weight in trainer.model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight.data, std=0.2)  # so that policy and reference differ
+    found = named(trainer.evaluate())
+    policy = [[alone(trainer.model, base, pair, side) for side in ANSWERS] for pair in ten]
+    with trainer.model.disable_adapter():
+        reference = [[alone(trainer.model, base, pair, side) for side in ANSWERS] for pair in ten]
+    rewards = [
+        [one.loss.beta * (mine["logp"] - its["logp"]) for mine, its in zip(p, r, strict=True)]
+        for p, r in zip(policy, reference, strict=True)
+    ]
+    margins = [chosen - rejected for chosen, rejected in rewards]
+    answers = [answer for both in policy for answer in both]
+    chosen = [both[0] for both in policy]
+    expected = {
+        "loss": sum(math.log(1 + math.exp(-margin)) for margin in margins) / 10,
+        "chosen_rewards": sum(one for one, _ in rewards) / 10,
+        "rejected_rewards": sum(other for _, other in rewards) / 10,
+        "reward_margin": sum(margins) / 10,
+        "reward_accuracy": sum(margin > 0 for margin in margins) / 10,
+        "token_accuracy": sum(a["hits"] for a in chosen) / sum(a["tokens"] for a in chosen),
+        "chosen_logps": sum(a["logp"] for a in chosen) / 10,
+        "rejected_logps": sum(both[1]["logp"] for both in policy) / 10,
+        "entropy": sum(a["entropy"] for a in answers) / sum(a["tokens"] for a in answers),
+    }
+    assert max(margins) - min(margins) > 0.01  # else any weights would do
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, abs=1e-4), name
+
+
+ANSWERS = ("chosen", "rejected")
+
+
+def alone(model, base, pair, side):
+    """Of one answer: its tokens, how many are guessed, log-probability and entropy, summed."""
+    import torch
+
+    from tasks.core.models import load_tokenizer
+    from tasks.core.render import answer_ids, prompt_ids
+
+    tokenizer = load_tokenizer(base)
+    start = len(prompt_ids(tokenizer, pair["prompt"]))
+    ids = torch.tensor([answer_ids(tokenizer, pair["prompt"], pair[side])])
+    with torch.no_grad():
+        logps = model.eval()(ids).logits[0, start - 1 : -1].log_softmax(-1)  # (tokens, vocabulary)
+    answer = ids[0, start:]
+    return {
+        "tokens": len(answer),
+        "hits": int((logps.argmax(-1) == answer).sum()),
+        "logp": float(logps.gather(1, answer[:, None]).sum()),
+        "entropy": float(-(logps.exp() * logps).sum()),
+    }
 
 
 @slow
@@ -353,6 +472,8 @@ def test_a_broken_limit_names_step_sentence_value_and_the_last_good_checkpoint(b
     assert f"reward_margin <= start + 0.05 does not hold at step {step}" in str(refused.value)
     assert f"against 0.05. The last good checkpoint is kept: {kept}." in str(refused.value)
     assert (kept / "adapter_model.safetensors").is_file()
+    drawn = {e["step"] for e in refused.value.history if "eval_loss" in e}
+    assert drawn == set(range(0, step + 1, 2))  # the broken one among them
 
 
 @slow
@@ -445,7 +566,7 @@ def test_a_training_that_was_killed_goes_on_and_ends_with_the_same_bytes(
     assert not list((tmp_path / "killed" / "stage").iterdir())
     assert train(base, one, tmp_path / "killed") == whole
     assert left_in(tmp_path / "killed" / "stage") == left_in(tmp_path / "whole" / "stage")
-    assert not list((tmp_path / "killed" / "work").iterdir())
+    assert not (tmp_path / "killed" / "work").exists()
 
 
 @slow
@@ -478,7 +599,8 @@ def test_equal_trainings_leave_equal_bytes_and_another_seed_others(base, plain, 
 
 @slow
 def test_a_value_that_is_not_finite_stops_a_run_without_any_limits(base, tmp_path):
+    """So large a weight is too much for the first gradient already."""
     one = recipe(training={"warmup_steps": 0}, loss={"loss_weights": (1e30,)})
     one = replace(one, loss=Loss(**one.loss.model_dump() | {"beta": 1e10}))
-    with pytest.raises(Diverged, match=r"diverged: \S+ is (nan|inf|-inf) at step \d+\. .*Try"):
+    with pytest.raises(Refused, match=r"\S+ is (nan|inf|-inf) at step 1\. .*loss_weights.*Try"):
         train(base, one, tmp_path)
