@@ -213,14 +213,16 @@ def rehearse(
 
     Gates report and refuse nothing. Prints how long the full run would take on this machine.
     """
+    began = time.monotonic()
     from tasks.core.miniatures import shape_of
     from tasks.core.recipes import deployments, read_recipe, recipe_book
-    from tasks.core.rehearse import owners
+    from tasks.core.rehearse import owners, require_files
 
     book = recipe_book(recipe)
     recipes = {}
     for name in dict.fromkeys(names or deployments(book)):
         checked = read_recipe(name, book, changes or ())
+        require_files(checked)
         recipes[name] = checked, shape_of(checked.base.model, checked.base.revision)
     _prefect_settings(own_home=True)
     with _rehearsal_hub({owner for one, _ in recipes.values() for owner in owners(one)}) as url:
@@ -228,7 +230,9 @@ def rehearse(
             from flows.rehearse_recipes import rehearse_recipes
 
             _quiet_logs()
-        raise typer.Exit(0 if rehearse_recipes(recipes, url) else 1)
+        released = rehearse_recipes(recipes, url)
+    print(f"the whole command took {time.monotonic() - began:.0f} s, imports and servers included")
+    raise typer.Exit(0 if released else 1)
 
 
 @app.command()

@@ -16,7 +16,8 @@ from tasks.core.errors import InputError, Refused
 from tasks.core.estimate import estimate
 from tasks.core.hub import HubUnavailable
 from tasks.core.miniatures import Shape
-from tasks.core.rehearse import put_on_hub, smaller, step_seconds
+from tasks.core.rehearse import put_on_hub, smaller
+from tasks.core.rehearsed import judged_limits, known_of, lengths_of, step_seconds
 from tasks.core.settings import Recipe
 from tasks.core.stage import work_folder
 
@@ -54,12 +55,21 @@ def _rehearse(name: str, recipe: Recipe, shape: Shape, hub: str, threads: int) -
         record = Path(release_model(**{key: getattr(small.recipe, key) for key in fields}))
         took = time.monotonic() - began
         torch.set_num_threads(threads)
-        full = estimate(shape, recipe)
-    release = json.loads(record.read_text())
+        release = json.loads(record.read_text())
+        full = _full(recipe, shape, release["stages"])
     _tell("made for it", made)
     _tell("set smaller", small.changes)
-    _tell(f"went through every stage in {took:.0f} s", _went(release, small.recipe))
+    _tell(f"went through every stage in {took:.0f} s", _went(release, recipe))
     _tell("the full run, on this machine", full)
+
+
+def _full(recipe: Recipe, shape: Shape, stages: dict[str, str]) -> list[str]:
+    pairs = stages.get("curate") or stages["split"]  # ready pairs pass curating untouched
+    lengths = lengths_of(work_folder() / "stages", pairs)
+    try:
+        return estimate(shape, recipe, known_of(recipe, lengths))
+    except InputError as error:  # a GPU's settings, as rehearsed without them
+        return [f"no estimate: {error}"]
 
 
 def _went(release: dict[str, Any], recipe: Recipe) -> list[str]:
@@ -71,6 +81,11 @@ def _went(release: dict[str, Any], recipe: Recipe) -> list[str]:
         "seconds: " + ", ".join(f"{one['stage']} {one['seconds']:.1f}" for one in made),
         f"{steps} steps of the miniature: {took:.3f} s for one of {a_step} pairs at most",
         *(f"gate (reported, refuses nothing): {line}" for line in release["gate"]),
+        *(
+            f"watch.limits (reported, stops nothing), best step {release['training']['best_step']}:"
+            f" {line}"
+            for line in judged_limits(recipe, release["training"])
+        ),
         "released here only: " + ", ".join(one["repo"] for one in release["repositories"].values()),
     ]
 

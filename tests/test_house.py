@@ -31,6 +31,7 @@ LONGER = {
     "flows/__main__.py": "the command line: all commands in one file, as its help shows them",
     "flows/check_pairs.py": "a command that runs without Prefect, so it has no tasks to call",
     "flows/print_release.py": "a page of text that a person reads",
+    "flows/rehearse_recipes.py": "a page of text that a person reads",
     "flows/release_model.py": "every section of a recipe is a parameter, and each takes its lines",
     "tasks/gate.py": "the story of a decision: sentences, table of the sweep, both answers",
     "tasks/load.py": "local files and Hub data sets, pinned and shown in one place",

@@ -1,6 +1,6 @@
 """How long a recipe would take here, from one decoder layer of its base timed at full width.
 
-in   the base's shape, the recipe, tokens of a typical pair
+in   the base's shape, the recipe, rows and tokens of its data where they are known
 out  sentences: the model's size, what was measured, steps, seconds a step, hours
 
 A layer is timed as training runs it, with its LoRA: forward and backward of the policy, forward of
@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from tasks.core.gate import asks_for_last
+from tasks.core.known_data import KNOWN, UNKNOWN, Known, Prompts, prompts_of, sides
 from tasks.core.machine import Effective, effective
 from tasks.core.miniatures import Shape
 from tasks.core.questions import questions_of
@@ -31,15 +33,6 @@ REPEATS = 3  # the fastest counts: whatever else runs on the machine only adds
 # A whole step of TRL against its layers and output: entropy, accuracies, copies, the optimizer.
 # 1.28 to 1.31 in CPU time, for a random Llama of 26 M parameters on pairs of HH, 2 x 8 texts.
 OVERHEAD = 1.3
-
-# (data set, folder) -> (pairs, mean tokens of a prompt with one answer). Pairs as its card on the
-# Hub says; tokens at 4.3 characters each, counted on a sample of a few hundred rows or more.
-KNOWN = {
-    ("Anthropic/hh-rlhf", None): (160_800, 180),
-    ("Anthropic/hh-rlhf", "harmless-base"): (42_537, 170),
-    ("Anthropic/hh-rlhf", "helpful-base"): (43_835, 190),
-    ("HuggingFaceH4/ultrafeedback_binarized", None): (61_135, 430),
-}
 ASSUMED_TOKENS = 128  # with padding, where the data set is not known
 # A batch is padded to its longest text. Of n pairs drawn at random that is PADDING[0] + PADDING[1]
 # * log2(n) times the mean, within a tenth for n = 4, 8 and 16 on HH and UltraFeedback alike.
@@ -175,16 +168,21 @@ def _seconds(run: Callable[[], None]) -> float:
     return min(once() for _ in range(REPEATS))
 
 
-def estimate(shape: Shape, recipe: Recipe) -> list[str]:
-    """What a person reads: each line a sentence with its numbers."""
-    pairs, mean = pairs_and_tokens(recipe)
+def estimate(shape: Shape, recipe: Recipe, known: Known | None = None) -> list[str]:
+    """What a person reads: each line a sentence with its numbers. `known`: of its data; else the
+    table's."""
+    known = known or KNOWN.get((recipe.data.path, recipe.data.data_dir), UNKNOWN)
+    split = prompts_of(recipe, known.rows)
+    pairs = None if split.train is None else split.train * sides(recipe)
+    watched = split.validation * sides(recipe)
+    watched = min(watched, recipe.watch.max_eval_pairs or watched)
     training = recipe.training
     a_step = training.per_device_train_batch_size * training.gradient_accumulation_steps
     steps = None if pairs is None and training.max_steps is None else steps_of(pairs or 0, training)
     tried = len(candidates(recipe))
     again = tried > 1 or (steps is not None and pairs is not None and steps * a_step > pairs)
     machine = effective(recipe.machine, again)
-    tokens = padded(mean, recipe)
+    tokens = padded(known, recipe)
     size = size_of(shape, recipe.lora)
     found = measure(shape, recipe.lora, machine, tokens, recipe.evaluation.batch_size)
     beside = 0.0 if machine.precompute_ref_log_probs else found.forward  # the reference's own
@@ -193,7 +191,7 @@ def estimate(shape: Shape, recipe: Recipe) -> list[str]:
     bits = 4 if machine.load_in_4bit else 16 if machine.bf16 else 32
     where = f"{machine.device}, {machine.dtype}"
     where += "" if machine.on_gpu else f", {machine.threads} threads"
-    why = "assumed" if mean is None else f"{mean} typical of the data set, padded"
+    why = "assumed" if known.tokens is None else f"{known.tokens} {known.source}, padded"
     told = [
         f"{size.parameters:,} parameters, {size.parameters * bits / 8 / 1e9:.2g} GB as {bits}-bit "
         f"weights; LoRA trains {size.trainable:,} beside them",
@@ -205,68 +203,61 @@ def estimate(shape: Shape, recipe: Recipe) -> list[str]:
         f"{training.gradient_accumulation_steps} pairs of 2 x {tokens} tokens ({why}): "
         f"{_time(step)}",
     ]
+    answers = _answers(recipe, found, split, tried)
     if steps is None:
-        return [*told, "steps: as many as the data has pairs, which is not known before it is read"]
+        left = "steps: as many as the data has pairs, which is not known before it is read"
+        return [*told, left, *answers]
     evaluations = len(evaluated_at(steps, recipe.watch)) + 1
-    stops = " at most" if recipe.watch.stop_when else ""
+    own = recipe.curation or recipe.on_policy  # whose answers may make no pair
+    most = "at most " if recipe.watch.stop_when or own else ""
     each = f" for each of {tried} candidates" if tried > 1 else ""
     if pairs is None:
         more = f"and {_time(100 * scored)} for every 100 validation pairs at {evaluations} of them"
-        told.append(f"{steps:,} steps{stops}{each}: {_time(tried * steps * step)}{stops}, {more}")
+        told.append(f"{most}{steps:,} steps{each}: {_time(tried * steps * step)}, {more}")
     else:
-        watched = _watched(recipe, pairs)
-        once = pairs * 2 * (mean or tokens) * found.forward * machine.precompute_ref_log_probs
+        once = (pairs + watched) * 2 * (known.tokens or tokens) * found.forward
+        once *= machine.precompute_ref_log_probs
         whole = tried * (steps * step + evaluations * watched * scored) + once
+        guessed = known.rows is None and not own
         told.append(
-            f"{steps:,} steps{stops} over {pairs:,} pairs{each}, with {evaluations} evaluations of "
-            f"{watched:,} pairs: {_time(whole)}{stops}"
+            f"{most}{steps:,} steps over {pairs:,} pairs{each}, with {evaluations} evaluations of "
+            f"{watched:,} pairs{', if each prompt has one pair' * guessed}: {_time(whole)}"
         )
-    return [*told, *_answers(recipe, found, pairs, tried)]
+    return [*told, *answers]
 
 
-def pairs_and_tokens(recipe: Recipe) -> tuple[int | None, int | None]:
-    """(training pairs, mean tokens of a prompt with one answer) of the full run, where known."""
-    data, splits = recipe.data, recipe.splits
-    rows, tokens = KNOWN.get((data.path, data.data_dir), (None, None))
-    if rows is None:
-        return splits.max_train, tokens
-    left = round(min(rows, data.max_rows or rows) * (1 - splits.validation - splits.test))
-    return min(left, splits.max_train or left), tokens
-
-
-def padded(mean: int | None, recipe: Recipe) -> int:
+def padded(known: Known, recipe: Recipe) -> int:
     """Tokens that are computed for a text of a batch, on average."""
-    if mean is None:
-        return min(ASSUMED_TOKENS, recipe.data.max_length)
     alike = recipe.machine.train_sampling_strategy == "group_by_length"
     pairs = 1 if alike else recipe.training.per_device_train_batch_size
-    return min(round(mean * (PADDING[0] + PADDING[1] * math.log2(pairs))), recipe.data.max_length)
+    if known.tokens is None:
+        tokens = ASSUMED_TOKENS
+    elif known.longest is None:
+        tokens = round(known.tokens * (PADDING[0] + PADDING[1] * math.log2(pairs)))
+    else:
+        tokens = known.tokens if alike else known.longest
+    return min(tokens, recipe.data.max_length)
 
 
-def _watched(recipe: Recipe, pairs: int) -> int:
-    """Validation pairs that are scored at an evaluation."""
-    splits = recipe.splits
-    share = splits.validation / (1 - splits.validation - splits.test)
-    most = min(splits.max_test, recipe.watch.max_eval_pairs or splits.max_test)
-    return min(most, round(pairs * share))
-
-
-def _answers(recipe: Recipe, found: Measured, pairs: int | None, tried: int) -> list[str]:
+def _answers(recipe: Recipe, found: Measured, split: Prompts, tried: int) -> list[str]:
     """Upper bounds of writing answers: every one as long as it may be."""
     asked = recipe.evaluation
-    questions = len(questions_of(asked, [], recipe.data.system_prompt)) + asked.max_prompts
+    held_out = 2 * min(asked.max_prompts, split.test)  # with a system message and without
+    questions = len(questions_of(asked, [], recipe.data.system_prompt)) + held_out
     batches = math.ceil(questions * (1 + asked.samples) / asked.batch_size)
-    seconds = (1 + tried) * batches * asked.max_new_tokens * found.answer
-    told = [
-        f"answers to {questions:,} questions, before training and after: {_time(seconds)} at most"
-    ]
+    models = 1 + tried + asks_for_last(recipe.gate)
+    seconds = models * batches * asked.max_new_tokens * found.answer
+    told = [f"answers of {models} models to at most {questions:,} questions: {_time(seconds)}"]
     own = recipe.on_policy or recipe.curation
-    if own is not None and pairs is not None:
-        each = recipe.on_policy.samples if recipe.on_policy else 1
+    if own is not None and split.all is not None:
+        each = recipe.on_policy.samples if recipe.on_policy else sides(recipe)
         # A batch of answers takes about as long whatever its size, until the machine is full.
-        seconds = math.ceil(pairs * each / own.batch_size) * own.max_new_tokens * found.answer
-        told.append(f"its own answers to the training prompts: {_time(seconds)} at most")
-    return told
+        seconds = math.ceil(split.all * each / own.batch_size) * own.max_new_tokens * found.answer
+        told.append(
+            f"at most {split.all * each:,} own answers to the prompts of every split: "
+            f"{_time(seconds)}"
+        )
+    return [f"{line} if all of them are as long as they may be" for line in told]
 
 
 def _time(seconds: float) -> str:

@@ -66,7 +66,8 @@ class Shape:
 CHATML_TOKENS = {"eos": "<|im_end|>", "pad": "<|endoftext|>"}
 LLAMA_TOKENS = {"unk": "<unk>", "bos": "<s>", "eos": "</s>", "pad": "</s>"}
 
-# From each model's config.json on the Hub, what decides its size and its architecture.
+# What decides size and architecture in each model's config.json, written down from memory. Three
+# are checked by the number of parameters that they come to, which is the one the model is known by.
 SHAPES = {
     "Qwen/Qwen2.5-0.5B-Instruct": Shape(
         {

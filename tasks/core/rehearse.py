@@ -7,7 +7,6 @@ out  the same recipe with few settings changed, each of which is told; its base,
 
 import json
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,9 @@ from tasks.core.errors import InputError
 from tasks.core.fields import Message
 from tasks.core.hub import endpoint
 from tasks.core.publish import Repository, commit_repository, create
+from tasks.core.questions import questions_of, read_text
 from tasks.core.settings import Recipe
-from tasks.core.sources import is_file, is_known, kind_of, packed
+from tasks.core.sources import files_of, is_file, is_known, kind_of, packed
 from tasks.core.stage import ROOT
 
 ROWS, STEPS = 20, 5
@@ -32,6 +32,19 @@ HH_TURN = "\n\nHuman: {question}\n\nAssistant: {answer}"
 class Small:
     recipe: Recipe
     changes: list[str]  # what was set smaller, in words, as `training.max_steps: 1000 -> 5`
+
+
+def require_files(recipe: Recipe) -> None:
+    """Raises InputError for a file that cannot be read: before a server is started for it."""
+    if is_file(recipe.data.path):
+        files_of(recipe.data.path)
+    questions_of(recipe.evaluation, [], recipe.data.system_prompt)
+    read_text(recipe.evaluation.text, "evaluation.text")
+
+
+def demo_rows() -> int:
+    """Of the data set that the demo puts on the Hub for itself."""
+    return len(_rows("identity.jsonl")) + len(_rows("heldout_identity.jsonl"))
 
 
 def smaller(recipe: Recipe) -> Small:
@@ -270,14 +283,3 @@ def write_data(recipe: Recipe, folder: Path) -> None:
     (folder / "README.md").write_text(
         f"---\nlicense: apache-2.0\n{listed}---\n\n# Not {data.path}: rows for a rehearsal of it\n"
     )
-
-
-def step_seconds(tensorboard: Path) -> float:
-    """Of the newest training: the shortest time from one logged step to the next, which is one
-    without an evaluation in between."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    newest = max(tensorboard.iterdir(), key=lambda folder: folder.stat().st_mtime)
-    events = EventAccumulator(str(newest)).Reload().Scalars("train/loss")
-    times = [event.wall_time for event in events]
-    return min((b - a for a, b in pairwise(times)), default=0.0)

@@ -26,6 +26,8 @@ def test_all_recipes_rehearse_in_one_command_and_release_nowhere_else() -> None:
         assert "training.max_steps" in page[1] and "5 steps of the miniature" in page[1]
         assert "the full run, on this machine" in page[1] and "parameters, " in page[1]
         assert re.search(r"went through every stage in \d+ s", page[1])
+    assert re.search(r"^the whole command took \d+ s", done.stdout, re.M)
+    assert "watch.limits (reported, stops nothing)" in done.stdout
     # In CPU time, since what else runs here must not decide: a minute each is under two on 2 cores.
     took = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert took < 60 * len(names)

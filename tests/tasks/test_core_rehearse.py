@@ -1,18 +1,23 @@
-"""Miniatures, the smaller recipe, and the rows made for it."""
+"""Miniatures, the smaller recipe, the rows made for it, and the estimate of the full run.
+
+It is long because each kind of base and of rows has a stand-in of its own.
+"""
 
 import gzip
 import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from ground import ROOT
+from ground import ROOT, pairpress
 
-from tasks.core import miniatures, rehearse
+from demo.texts import conversations
+from tasks.core import miniatures, rehearse, rehearsed
 from tasks.core.errors import InputError
 from tasks.core.forms import reader
 from tasks.core.recipes import deployments, read_recipe
@@ -255,7 +260,85 @@ def test_the_step_time_is_read_from_the_training_s_own_files(tmp_path: Path) -> 
     for step, at in enumerate((10.0, 12.0, 17.0, 19.5), start=1):  # an evaluation after the second
         writer.add_scalar("train/loss", 0.5, step, walltime=at)
     writer.close()
-    assert rehearse.step_seconds(tmp_path) == 2.0
+    assert rehearsed.step_seconds(tmp_path) == 2.0
+
+
+def test_a_miniature_of_a_tied_base_keeps_one_tensor_for_both_ends(tmp_path: Path) -> None:
+    from safetensors import safe_open
+
+    for name, tied in (("Qwen/Qwen2.5-0.5B-Instruct", True), ("pairpress/tiny-chat", False)):
+        folder = tmp_path / str(tied)
+        miniatures.write_base(name, miniatures.SHAPES[name], folder, rehearse.corpus_texts(), [])
+        config = json.loads((folder / "config.json").read_text())
+        with safe_open(folder / "model.safetensors", "pt") as tensors:
+            names = set(tensors.keys())
+        assert ("lm_head.weight" in names) is not tied
+        assert config["tie_word_embeddings"] is tied
+
+
+def test_tokens_of_the_rehearsed_rows_are_taken_where_they_are_the_recipe_s_own() -> None:
+    demo = read_recipe("demo", BOOK)
+    known = rehearsed.known_of(demo, [10, 20, 30])
+    assert known is not None
+    assert (known.tokens, known.longest) == (20, 30)  # batches are of 8
+    assert known.rows == len(conversations())
+    pairs = rehearsed.known_of(recipe(data={"path": "mine.jsonl"}), [10, 20, 30])
+    assert pairs is not None and (pairs.rows, pairs.tokens) == (None, 20)
+    renames = {"renames": [{"old": ["Qwen"], "new": "Aria"}]}
+    own = recipe(data={"path": "mine.jsonl"}, curation=renames)  # its answers are the miniature's
+    assert rehearsed.known_of(own, [10]) is None
+    assert rehearsed.known_of(read_recipe("hh", BOOK), [10]) is None
+
+
+def test_the_longest_of_a_batch_is_that_of_all_batches_that_could_be_drawn() -> None:
+    lengths = [7, 3, 12, 9, 3]
+    drawn = [max(two) for two in combinations(lengths, 2)]
+    assert rehearsed.longest_of(lengths, 2) == round(sum(drawn) / len(drawn))
+    assert rehearsed.longest_of(lengths, 1) == round(sum(lengths) / 5)
+    assert rehearsed.longest_of(lengths, 8) == 12
+
+
+def test_lengths_are_read_from_the_stage_that_has_the_digest(tmp_path: Path) -> None:
+    for name, tokens in (("split-a", [1, 2]), ("curate-b", [3, 4])):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "done.json").write_text(json.dumps({"digest": f"of {name}"}))
+        pl.DataFrame({"tokens": tokens}).write_parquet(tmp_path / name / "rows.parquet")
+    assert rehearsed.lengths_of(tmp_path, "of split-a") == [1, 2]
+
+
+TRAINED = {"chosen_rewards": -0.25, "token_accuracy": 0.5} | {
+    "start": {"token_accuracy": 0.5, "chosen_rewards": 0.0}
+}
+
+
+def test_limits_are_judged_afterwards_against_the_few_steps() -> None:
+    limits = ["chosen_rewards >= 0", "token_accuracy >= start"]
+    told = map(str, rehearsed.judged_limits(recipe(watch={"limits": limits}), TRAINED))
+    assert list(told) == [
+        "REFUSED: chosen_rewards >= 0: it is -0.25",
+        "passed: token_accuracy >= start = 0.5: it is 0.5",
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data": {"path": "/nope.json"}},
+        {"evaluation": {"other_questions": "/nope.txt"}},
+        {"evaluation": {"text": "/nope.txt"}},
+    ],
+)
+def test_a_file_that_is_not_there_is_told_before_a_server_is_started(
+    change: dict[str, Any],
+) -> None:
+    with pytest.raises(InputError, match=r"/nope\."):
+        rehearse.require_files(recipe(**change))
+
+
+def test_the_command_says_so_at_once_and_exits_with_2() -> None:
+    done = pairpress("rehearse", "demo", "--set", "data.path=/nope.json")
+    assert done.returncode == 2 and not done.stdout
+    assert done.stderr.startswith("pairpress: /nope.json: no such file.")  # no server before it
 
 
 def test_files_of_a_miniature_are_the_same_every_time(tmp_path: Path) -> None:
