@@ -4,7 +4,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tasks.core import behaviour, evaluate, generate, merge, models, publish, questions, rows
+from tasks.core import (
+    behaviour,
+    evaluate,
+    generate,
+    merge,
+    models,
+    publish,
+    questions,
+    rows,
+    split,
+)
 from tasks.core.evaluate import Asked
 from tasks.core.fields import Row
 from tasks.core.gate import asks_for_last
@@ -16,9 +26,12 @@ from tasks.core.split import prompt_keys
 from tasks.core.stage import Folder
 from tasks.staged import log, markdown, passing, stage_task, staged
 
-SOURCES = (behaviour, evaluate, generate, merge, models, questions, rows)
+SOURCES = (behaviour, evaluate, generate, merge, models, questions, rows, split)
 PACKAGES = ("torch", "transformers", "peft")
 NOT_RENDERED = "the chat template refuses them, as Gemma's does a system message."
+# What cannot be compared with a release of another vocabulary, or between candidates of two betas.
+OF_A_BETA = ("reward_margin", "chosen_reward", "rejected_reward")
+OF_A_VOCABULARY = (*OF_A_BETA, "perplexity", "answer_tokens", "chosen_tokens", "rejected_tokens")
 LIMITS = {"max_new_tokens", "batch_size", "samples", "temperature", "max_pairs"}
 
 
@@ -53,6 +66,7 @@ def evaluate_base(base: ModelRef, prompts: Folder, pairs: Folder, recipe: Recipe
         return metrics
 
     made_from = {"base": str(base), "pairs": pairs.digest, "asked": asked, **_key(recipe)}
+    made_from |= {"refused": len(refused)}
     folder = staged("evaluate-before", made_from, SOURCES, make, PACKAGES)
     told = read_warnings(folder)
     for line in told:
@@ -81,9 +95,17 @@ def evaluate_last(
         asked = reference.answers
         found = _ask(load_model(last), last, asked, pairs, recipe, "last release", known)
         found.write(folder)
-        return _metrics(found, reference, pairs, recipe)
+        metrics = _metrics(found, reference, pairs, recipe)
+        unlike = () if same else OF_A_VOCABULARY
+        unlike += OF_A_BETA if len(recipe.sweep.beta) > 1 else ()
+        return {name: value for name, value in metrics.items() if not name.startswith(unlike)}
 
-    made_from = {"last": str(last), "base": str(base), "before": before.digest}
+    made_from = {
+        "betas": recipe.sweep.beta,
+        "last": str(last),
+        "base": str(base),
+        "before": before.digest,
+    }
     made_from |= {"pairs": pairs.digest, "beta": recipe.loss.beta, **_key(recipe)}
     return staged("evaluate-last", made_from, SOURCES, make, PACKAGES)
 

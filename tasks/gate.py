@@ -90,17 +90,17 @@ def beside(before: Folder, after: Folder) -> str:
     """Markdown table of the recipe's own questions with both answers."""
     lines = ["| question | before | after |", "|---|---|---|"]
     for row in shown_answers(before, after):
-        lines.append("| " + " | ".join(" ".join(cell.split()) for cell in row) + " |")
+        cells = (" ".join(cell.split()).replace("|", "\\|") for cell in row)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def shown_answers(before: Folder, after: Folder) -> list[tuple[str, str, str]]:
-    """(question, answer before, answer after), as asked under the neutral system prompt."""
+    """(question, answer before, answer after), as asked under the neutral system prompt, or alone
+    where the chat template refuses one."""
     rows: list[list[Any]] = [
         read_rows(folder.path / "answers.parquet") for folder in (before, after)
     ]
-    return [
-        (b["prompt"][-1]["content"], b["answer"], a["answer"])
-        for b, a in zip(*rows, strict=True)
-        if b["kind"] == "shown" and b["prompt"][0]["role"] == "system"
-    ]
+    shown = [pair for pair in zip(*rows, strict=True) if pair[0]["kind"] == "shown"]
+    under = [pair for pair in shown if pair[0]["prompt"][0]["role"] == "system"]
+    return [(b["prompt"][-1]["content"], b["answer"], a["answer"]) for b, a in under or shown]

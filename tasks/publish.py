@@ -51,6 +51,7 @@ def write_release(
 ) -> Staged:
     chosen = {"training": aligned.recipe.training, "loss": aligned.recipe.loss}
     settings = recipe.model_copy(update=chosen).model_dump(mode="json")
+    del settings["tracking"]  # notes are for their writer, and change nothing
     for section, key in FILES:  # a local path is nobody's business: the file's name will do
         if (value := settings[section][key]) and is_file(value):
             settings[section][key] = Path(value).expanduser().name
@@ -79,7 +80,10 @@ def write_release(
     def make(folder: Path) -> dict[str, Any]:
         return dict(release.build_release(folder, known, targets, version))
 
-    made_from = {"release": known.digest, "version": version, "repository": repository}
+    # What the cards say beside what the release is known by.
+    told = {"gate": known.gate, "tried": known.tried, "warnings": known.warnings}
+    told |= {"shown": known.shown}
+    made_from = {"release": known.digest, "version": version, "repository": repository, **told}
     folder = staged("release", made_from, (release,), make)
     return Staged(folder=folder, targets=targets, version=version, finished=finished)
 

@@ -1,6 +1,7 @@
 """Pairs -> a LoRA adapter. Called directly, not submitted: one GPU should hold one model."""
 
 import json
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def keep_reference(base: ModelRef, pairs: Folder, recipe: Recipe) -> Folder | No
         "max_length": length,
         "machine": {name: getattr(how, name) for name in NUMBER_FORMAT},
     }
-    return staged("reference", made_from, (reference, rows_file), make, PACKAGES)
+    return staged("reference", made_from, (reference, rows_file), make, _packages(recipe))
 
 
 @stage_task("train")
@@ -101,12 +102,13 @@ def train_lora(base: ModelRef, pairs: Folder, kept: Folder | None, recipe: Recip
 
     drawn, limits = run_folder() / f"training-{slug(name)}.png", recipe.watch.limits
     try:
-        folder = staged("train", made_from, (train, rows_file), make, PACKAGES)
+        folder = staged("train", made_from, (train, rows_file), make, _packages(recipe))
     except Diverged as error:
         title = f"Training of {name}, which diverged"
         curves.draw(error.history, drawn, title, limits=limits)
         markdown("training", title, f"{embedded(drawn)}\n\n{error}")
         raise Diverged(f"{error} What was logged until then is drawn: {drawn}.") from None
+    shutil.rmtree(work_folder() / "training" / folder.path.name, ignore_errors=True)
     history = json.loads((folder.path / "history.json").read_text())
     title, best = f"Training of {name}", folder.facts["best_step"]
     curves.draw(history, drawn, title, best_step=best, limits=limits)
@@ -117,6 +119,10 @@ def train_lora(base: ModelRef, pairs: Folder, kept: Folder | None, recipe: Recip
 
 def _table(values: dict[str, Any]) -> str:
     return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {told} |" for name, told in values.items())
+
+
+def _packages(recipe: Recipe) -> tuple[str, ...]:
+    return (*PACKAGES, "bitsandbytes") if recipe.machine.load_in_4bit else PACKAGES
 
 
 def _sides(pairs: Folder, recipe: Recipe) -> tuple[list[Row], list[Row]]:

@@ -24,7 +24,7 @@ from tasks.core.miniatures import Shape
 from tasks.core.questions import questions_of
 from tasks.core.settings import Lora, Recipe
 from tasks.core.sweep import candidates
-from tasks.core.trainer import evaluated_at, lora_config, steps_of
+from tasks.core.trainer import evaluated_at, lora_config, steps_an_epoch, steps_of
 
 MOST_TOKENS = 256  # of one text, as measured; longer ones count as many times its tokens
 HEAD_TOKENS = 128  # logits of a large vocabulary fill memory sooner than anything else
@@ -180,7 +180,9 @@ def estimate(shape: Shape, recipe: Recipe, known: Known | None = None) -> list[s
     a_step = training.per_device_train_batch_size * training.gradient_accumulation_steps
     steps = None if pairs is None and training.max_steps is None else steps_of(pairs or 0, training)
     tried = len(candidates(recipe))
-    again = tried > 1 or (steps is not None and pairs is not None and steps * a_step > pairs)
+    again = tried > 1 or (
+        steps is not None and pairs is not None and steps > steps_an_epoch(pairs, training)
+    )
     machine = effective(recipe.machine, again)
     tokens = padded(known, recipe)
     size = size_of(shape, recipe.lora)

@@ -27,7 +27,7 @@ class Verdict:
         word = "passed" if self.passed else "REFUSED"
         value = "it was not measured" if math.isnan(self.value) else f"it is {self.value + 0:.4g}"
         if math.isnan(self.threshold):
-            why = "nothing was released before" if self.passed else "there it was not measured"
+            why = "nothing was released before" if self.passed else "nothing to compare with"
             return f"{word}: {self.text}: {why}; {value}"
         return f"{word}: {self.text}{'' if self.plain else f' = {self.threshold:.4g}'}: {value}"
 
@@ -50,7 +50,7 @@ def judge(
         value = metrics.get(sentence.metric, math.nan)
         threshold = sentence.threshold(last if sentence.word == "last" else base)
         first = sentence.word == "last" and last is None
-        passed = first or sentence.holds(value, threshold)
+        passed = not math.isnan(value) if first else sentence.holds(value, threshold)
         verdicts.append(Verdict(sentence.text, value, threshold, sentence.word is None, passed))
     return verdicts
 

@@ -194,11 +194,10 @@ def shape_of(repo: str, revision: str) -> Shape:
 
 
 def _fetched(repo: str, revision: str, name: str) -> str:
-    headers = {"User-Agent": "pairpress"}
-    if token := os.environ.get("HF_TOKEN"):
-        headers["Authorization"] = f"Bearer {token}"
     url = f"{endpoint()}/{repo}/resolve/{revision}/{name}"
-    asked = urllib.request.Request(url, headers=headers)
+    asked = urllib.request.Request(url, headers={"User-Agent": "pairpress"})
+    if token := os.environ.get("HF_TOKEN"):  # for the Hub, not for where it redirects to
+        asked.add_unredirected_header("Authorization", f"Bearer {token}")
     with urllib.request.urlopen(asked, timeout=20) as reply:
         return str(reply.read().decode())
 

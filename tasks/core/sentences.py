@@ -69,6 +69,10 @@ SHARES = {
     *("exact", "same", "leak", "denial", "equal", "unfinished", "token_accuracy"),
     *("reward_accuracy", "reward_accuracy_low", "preference_accuracy"),
 }
+OF_NAMES = {
+    *(name for name in GATE if name.startswith(("strict", "old_name"))),
+    *("exact", "same", "leak", "languages"),
+}
 WORDS = {"gate": ("base", "last"), "training": ("start",)}
 NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 FORM = re.compile(
@@ -144,9 +148,10 @@ def _refuse_what_never_holds(text: str, metric: str, word: str | None, more: flo
         raise ValueError(f"{text!r}: the base's KL to itself is 0; give a number of nats")
 
 
-def needed_for(metric: str) -> str:
-    """The setting without which a metric of the gate is not measured; empty: none."""
-    return GATE[metric]
+def needed_for(metric: str) -> tuple[str, ...]:
+    """The settings without which a metric of the gate is not measured."""
+    names = ("curation.renames",) if metric in OF_NAMES else ()
+    return tuple(dict.fromkeys((*names, *filter(None, (GATE[metric],)))))
 
 
 def _gate(text: str) -> str:

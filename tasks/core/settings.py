@@ -504,17 +504,16 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _gate_of_what_is_measured(self) -> Self:
         for text in self.gate:
-            metric = parse(text, GATE).metric
-            needs = needed_for(metric)
-            if needs == "curation.renames" and self.curation is None:
-                raise ValueError(
-                    f"gate: {text!r} compares names, so it needs curation.renames; set them, or "
-                    "take the sentence out"
-                )
-            section, _, key = needs.partition(".")
-            if section == "evaluation" and not getattr(self.evaluation, key):
-                raise ValueError(
-                    f"gate: {text!r} is not measured without {needs}; set it, or take the "
-                    "sentence out"
-                )
+            for needs in needed_for(parse(text, GATE).metric):
+                section, _, key = needs.partition(".")
+                if section == "curation" and self.curation is None:
+                    raise ValueError(
+                        f"gate: {text!r} compares names, so it needs {needs}; set them, or take "
+                        "the sentence out"
+                    )
+                if section == "evaluation" and not getattr(self.evaluation, key):
+                    raise ValueError(
+                        f"gate: {text!r} is not measured without {needs}; set it, or take the "
+                        "sentence out"
+                    )
         return self

@@ -80,7 +80,6 @@ def train_adapter(
     ]
     (folder / "history.json").write_text(json.dumps(history, indent=1))
     trainable, total = trainer.model.get_nb_trainable_parameters()
-    shutil.rmtree(work)
     return {
         "steps": state["global_step"],
         "best_step": best,

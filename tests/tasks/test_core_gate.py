@@ -56,6 +56,7 @@ def test_a_sentence_may_compare_with_the_last_release_if_there_is_one():
     first = verdict("strict >= last - 0.02", last=None)
     assert first.passed and "nothing was released before" in str(first)
     assert not verdict("strict >= last", last={}).passed  # a release without that metric
+    assert not verdict("kl <= last", last=None).passed  # what was not measured of this one
 
 
 def test_what_the_base_does_not_have_is_no_threshold():

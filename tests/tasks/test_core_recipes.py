@@ -233,6 +233,8 @@ def test_a_change_leaves_its_neighbours_and_the_later_one_wins() -> None:
 def test_a_section_can_be_taken_away_and_one_that_was_null_filled(tmp_path: Path) -> None:
     assert read_recipe("demo", BOOK, ["curation=null", "gate=[]"]).curation is None
     assert "gate: 'strict >= 0.9' compares names" in refusal("demo", BOOK, "curation=null")
+    languages = ("gate=[strict_languages > 0.5]", "evaluation.identity_questions=x.jsonl")
+    assert "compares names" in refusal("hh", BOOK, *languages)
     path = book_of(tmp_path, LEAST | {"curation": None})
     changes = ["curation.renames=[{old: [Qwen], new: Aria}]"]
     curation = read_recipe("mine", path, changes).curation
