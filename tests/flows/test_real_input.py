@@ -23,7 +23,7 @@ def test_real_identity_conversations_end_in_a_release_or_in_a_named_refusal(demo
         record = json.loads((GROUND / "work" / "runs" / "latest" / "release.json").read_text())
         assert record["inputs"]["data"]["source"] == "identity-sharegpt.json"
     else:
-        assert re.search(r"gate: REFUSED: \w+ >= [\d.]+: it is [\d.e-]+", told(done))
+        assert re.search(r"(REFUSED: [\w.]+ [<>=]+ .*|training diverged: .*): it is", told(done))
 
 
 def test_real_hh_transcripts_are_trained_and_evaluated_on_the_tiny_model(demo, real_data):

@@ -334,8 +334,12 @@ def test_ctrl_c_asks_nothing_more_and_keeps_every_answer_that_came(
 
     place = answering(reply).model_copy(update={"concurrency": 4})
     journal = tmp_path / "answers.jsonl"
-    with pytest.raises(KeyboardInterrupt):
-        ask_endpoint(place, questions(100), samples=1, settings={}, journal=journal)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job has none
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ask_endpoint(place, questions(100), samples=1, settings={}, journal=journal)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert len(asked) < 20
     assert journal.read_bytes().count(b"\n") == len(asked)
 
