@@ -455,7 +455,25 @@ class Release(Section):
     """Three repositories: NAME (merged model), NAME-adapter and NAME-pairs (data set)."""
 
     repository: str = Field(description="owner/name, or a name under the token's own user")
-    private: bool = Field(True, description="New repositories are private")
+    version: str | None = Field(
+        None,
+        pattern=r"^v[1-9]\d*$",
+        description="Such as v3. Empty: the next after the highest tag. A tag that stands with other "
+        "content refuses",
+    )
+    private: bool = Field(
+        True, description="New repositories are private; a gated or private upstream makes them so"
+    )
+    approval: Literal["none", "pull-request"] = Field(
+        "none",
+        description="pull-request: the verified release is proposed in each repository, and the "
+        "same command finishes it once they are merged",
+    )
+    restricted_licence: bool = Field(
+        False,
+        description="Publish in public although an upstream licence forbids commercial use or "
+        "derivatives",
+    )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="Of the merged weights, cast after merging in fp32; auto: the base's"
     )
