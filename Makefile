@@ -1,14 +1,19 @@
-# make demo: the whole DAG offline.  make test: everything that needs no extra system package.
+# make demo: the whole DAG offline.  make test: everything but GPU and public Hub; what needs node or
+# Chromium is skipped with a reason where they are missing.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-public lint clean
 
 demo: .venv/installed
 	$(BIN)/pairpress demo
 
 test: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not browser and not gpu and not public"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu and not public"
+
+# PAIRPRESS_PUBLIC_TOKEN: a token with write access. Makes private repositories and deletes them.
+test-public: .venv/installed
+	$(BIN)/python -m pytest -m public
 
 lint: .venv/installed
 	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy

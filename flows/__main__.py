@@ -1,4 +1,5 @@
-"""The command line: list, run, rehearse, compare, check, mend, ask, hub, demo.
+"""The command line: list, plan, run, verify, rollback, clean, rehearse, compare, check, mend, ask,
+hub, demo.
 
     pairpress run demo --set training.max_steps=100
 
@@ -34,6 +35,11 @@ OURS = ("flows", "tasks", "expectations", "localhub", "demo")
 RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="Another file of recipes")]
 Changes = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, repeatable")]
 CheckFormat = Literal["text", "json", "github", "junit"]
+PlanFormat = Literal["text", "json"]
+Of = Annotated[
+    str | None,
+    typer.Option("--of", metavar="OWNER/NAME", help="The merged model; the last one made here"),
+]
 Local = Annotated[bool, typer.Option("--local", help="Use the Hub on this disk (localhub)")]
 
 
@@ -223,9 +229,11 @@ def rehearse(
     for name in dict.fromkeys(names or deployments(book)):
         checked = read_recipe(name, book, changes or ())
         require_files(checked)
-        recipes[name] = checked, shape_of(checked.base.model, checked.base.revision)
+        how = checked.on_policy
+        judge = shape_of(how.reward_model, how.reward_revision) if how and how.reward_model else None
+        recipes[name] = checked, shape_of(checked.base.model, checked.base.revision), judge
     _prefect_settings(own_home=True)
-    with _rehearsal_hub({owner for one, _ in recipes.values() for owner in owners(one)}) as url:
+    with _rehearsal_hub({owner for one, *_ in recipes.values() for owner in owners(one)}) as url:
         with contextlib.redirect_stdout(sys.stderr):
             from flows.rehearse_recipes import rehearse_recipes
 
@@ -233,6 +241,89 @@ def rehearse(
         released = rehearse_recipes(recipes, url)
     print(f"the whole command took {time.monotonic() - began:.0f} s, imports and servers included")
     raise typer.Exit(0 if released else 1)
+
+
+@app.command()
+def plan(
+    name: Annotated[str, typer.Argument(help="A recipe; see `pairpress list`")],
+    recipe: RecipeFile = None,
+    changes: Changes = None,
+    form: Annotated[PlanFormat, typer.Option("--format", help="text or json")] = "text",
+    local: Local = False,
+) -> None:
+    """What a run would find, do and need; costs nothing, makes nothing, sends nothing.
+
+    Exit 0: a run may start; 2: something in its way, all of which is named.
+    """
+    from tasks.core.recipes import read_recipe, recipe_book
+
+    checked = read_recipe(name, recipe_book(recipe), changes or ())
+    with hub_of(local or checked.seed is not None):
+        _prefect_settings(own_home=checked.seed is not None)
+        with contextlib.redirect_stdout(sys.stderr):
+            from flows.plan_release import plan_release
+
+            _quiet_logs()
+            found = plan_release(checked)
+        from flows.print_plan import print_plan
+
+        raise typer.Exit(print_plan(found, form))
+
+
+@app.command()
+def verify(
+    name: Annotated[str, typer.Argument(metavar="OWNER/NAME[@TAG]", help="Any of its repositories")],
+    local: Local = False,
+) -> None:
+    """Audit a release from what it says of itself: every byte, the answers, rows, tokenizer.
+
+    Downloads all of it anew. Exit 0: as published; 1: the first difference is named.
+    """
+    with hub_of(local):
+        from tasks.core.audit import audit_in_new_process, places_of
+
+        places = places_of(name)
+        audit_in_new_process(places, lambda line: print(line, flush=True))
+
+
+@app.command()
+def rollback(
+    version: Annotated[str, typer.Argument(help="Such as v1")],
+    of: Of = None,
+    local: Local = False,
+) -> None:
+    """Put an earlier version back on main: one forward commit in each repository. Tags stay."""
+    with hub_of(local):
+        from tasks.core.rollback import rollback as roll_back
+
+        name = of or _latest_release()
+        for one in roll_back(name, version):
+            news = f"restored by {one.commit[:8]}" if one.committed else "holds it already"
+            print(f"{one.part:8} {one.url}  {news}")
+        print(f"main of {name} is {version} again; its later tags stay.")
+
+
+@app.command()
+def clean(of: Of = None, local: Local = False) -> None:
+    """Remove release branches that a run left behind. Main and tags are not touched."""
+    with hub_of(local):
+        from tasks.core.rollback import clean as remove_branches
+
+        name = of or _latest_release()
+        removed = remove_branches(name)
+        print("\n".join(removed) if removed else f"{name}: no release branch is left.")
+
+
+def _latest_release() -> str:
+    """The merged model's repository of the last release from this work folder."""
+    from tasks.core.stage import work_folder
+
+    record = work_folder() / "runs" / "latest" / "release.json"
+    if not record.exists():
+        raise InputError(f"{record}: no release was made from here. Name it: --of OWNER/NAME.")
+    release = json.loads(record.read_text())
+    made = [*release["repositories"].values(), *release["proposals"]]
+    return str(made[-1]["repo"])  # data set, adapter, merged model
 
 
 @app.command()
@@ -273,6 +364,7 @@ def hub_of(local: bool) -> Iterator[None]:
     work = work_folder()
     with running(work / "hub") as server:
         os.environ.update(client_environment(server.url, server.token, work / "hf"))
+        os.environ.pop("HF_WRITE_TOKEN", None)  # of another Hub
         print(f"Hub on this disk: {server.url}, store {server.root}", file=sys.stderr)
         yield
 
@@ -287,6 +379,7 @@ def _rehearsal_hub(owners: set[str]) -> Iterator[str]:
     import secrets
     import shutil
 
+    from localhub.access import add_user
     from localhub.client_env import client_environment, running
     from tasks.core.stage import locked, work_folder
 
@@ -297,11 +390,11 @@ def _rehearsal_hub(owners: set[str]) -> Iterator[str]:
             shutil.rmtree(home)
         (home / "hub").mkdir(parents=True)
         token = f"hf_{secrets.token_hex(16)}"
-        user = {"name": "rehearsal", "orgs": sorted(owners), "role": "write"}
-        (home / "hub" / "tokens.json").write_text(json.dumps({token: user}))
+        add_user(home / "hub", token, "rehearsal", sorted(owners), "write")
         os.environ["PAIRPRESS_HOME"] = str(home)
         with running(home / "hub") as server:
             os.environ.update(client_environment(server.url, token, home / "hf"))
+            os.environ.pop("HF_WRITE_TOKEN", None)  # of another Hub
             yield server.url
 
 

@@ -16,6 +16,9 @@ OF_TRAINING = ("loss", "chosen_rewards", "rejected_rewards", "reward_margin", "t
 def print_release(path: Path, whole: float) -> None:
     """`whole`: seconds of the whole command; what the flow did not take went into starting up."""
     release = json.loads(path.read_text())
+    if "nothing_new" in release:
+        _print_nothing_new(release, whole)
+        return
     width = None if sys.stdout.isatty() else 110  # a pipe has no width of its own
     console = Console(width=width, highlight=False)
     answers = [(row["question"], row["before"], row["after"]) for row in release["answers"]]
@@ -41,16 +44,23 @@ def print_release(path: Path, whole: float) -> None:
         console.print(f"warning, of the base: {line}")
     for line in release["gate"]:
         console.print(f"gate {line}")
-    version = next(iter(release["repositories"].values()))["version"]
-    news = (
-        f"{release['new_commits']} new commits"
-        if release["new_commits"]
-        else "nothing new to publish"
-    )
-    console.print(f"\nReleased {version} ({news}):")
-    for part, one in release["repositories"].items():
-        console.print(f"  {part:8} {one['url']}  {one['commit'][:8]}", soft_wrap=True)
+    if release["repositories"]:
+        news = f"{release['new_commits']} new commits" if release["new_commits"] else "no new commit"
+        console.print(f"\nReleased {release['version']}, verified before its tags ({news}):")
+        for part, one in release["repositories"].items():
+            console.print(f"  {part:8} {one['url']}  {one['commit'][:8]}", soft_wrap=True)
+    else:
+        console.print(f"\n{release['version']} is staged, verified and proposed; merge these:")
+        for one in release["proposals"]:
+            console.print(f"  {one['part']:8} {one['url']}  ({one['status']})", soft_wrap=True)
+        console.print("  then run the same command again: it compares what was merged, and tags it.")
     console.print(f"  record   {path}", soft_wrap=True)
+
+
+def _print_nothing_new(release: dict[str, Any], whole: float) -> None:
+    print(f"Nothing new: {release['nothing_new']} ({whole:.0f} s).")
+    for part, one in release["repositories"].items():
+        print(f"  {part:8} {one['url']}  {one['commit'][:8]}")
 
 
 def _metrics(release: dict[str, Any]) -> list[tuple[str, str, str]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from tasks.core import kept_estimates
 from tasks.core.errors import InputError, Refused
 from tasks.core.estimate import estimate
 from tasks.core.hub import HubUnavailable
@@ -22,15 +23,15 @@ from tasks.core.settings import Recipe
 from tasks.core.stage import work_folder
 
 
-def rehearse_recipes(recipes: dict[str, tuple[Recipe, Shape]], hub: str) -> bool:
+def rehearse_recipes(recipes: dict[str, tuple[Recipe, Shape, Shape | None]], hub: str) -> bool:
     """One that fails leaves the others their turn."""
     import torch
 
     threads = torch.get_num_threads()  # a miniature takes one, and the full model all of them
     failed = []
-    for name, (recipe, shape) in recipes.items():
+    for name, (recipe, shape, judge) in recipes.items():
         try:
-            _rehearse(name, recipe, shape, hub, threads)
+            _rehearse(name, recipe, shape, judge, hub, threads)
         except (InputError, Refused, HubUnavailable) as error:
             failed.append(name)
             print(f"  failed: {error}", flush=True)
@@ -39,7 +40,9 @@ def rehearse_recipes(recipes: dict[str, tuple[Recipe, Shape]], hub: str) -> bool
     return not failed
 
 
-def _rehearse(name: str, recipe: Recipe, shape: Shape, hub: str, threads: int) -> None:
+def _rehearse(
+    name: str, recipe: Recipe, shape: Shape, judge: Shape | None, hub: str, threads: int
+) -> None:
     import torch
 
     from flows.release_model import release_model
@@ -50,13 +53,15 @@ def _rehearse(name: str, recipe: Recipe, shape: Shape, hub: str, threads: int) -
     with contextlib.redirect_stdout(sys.stderr):  # libraries print where data belongs
         torch.set_num_threads(1)
         with TemporaryDirectory(dir=work_folder()) as scratch:
-            made = put_on_hub(small.recipe, shape, Path(scratch), hub)
+            made = put_on_hub(small.recipe, shape, judge, Path(scratch), hub)
         fields = type(small.recipe).model_fields
         record = Path(release_model(**{key: getattr(small.recipe, key) for key in fields}))
         took = time.monotonic() - began
         torch.set_num_threads(threads)
         release = json.loads(record.read_text())
         full = _full(recipe, shape, release["stages"])
+        seconds = {one["stage"]: one["seconds"] for one in release["seconds"]}
+        kept_estimates.keep(work_folder().parent, recipe, full, seconds)  # this one is emptied
     _tell("made for it", made)
     _tell("set smaller", small.changes)
     _tell(f"went through every stage in {took:.0f} s", _went(release, recipe))

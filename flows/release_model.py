@@ -30,8 +30,8 @@ from tasks.core.settings import (
     Training,
     Watch,
 )
-from tasks.publish import pin_base, try_everything
-from tasks.record import write_record
+from tasks.preflight import look_for_news, pin_base, try_everything
+from tasks.record import record_nothing_new, write_record
 
 
 @flow(name="release-model", log_prints=False)
@@ -79,9 +79,12 @@ def release_model(
     repository = try_everything(recipe)
     if seed:
         seed_hub(seed)
+    news = look_for_news(repository, recipe)
+    if news.standing:
+        return record_nothing_new(repository, news)
     pinned = pin_base(base, lora)
     prepared = prepare_data(pinned, recipe)
     aligned = align_model(repository, pinned, prepared, recipe)
-    staged = stage_release(repository, pinned, prepared, aligned, recipe)
+    staged = stage_release(repository, news, pinned, prepared, aligned, recipe)
     published = promote_release(staged, release)
     return write_record(staged, aligned, published)

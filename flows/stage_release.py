@@ -1,16 +1,24 @@
-"""Finished stages in, the release's folders on this disk out: read before anything leaves."""
+"""Finished stages in, a verified release on branches of the Hub out: nobody reads it there yet."""
 
 from prefect import flow
 
 from tasks.core.models import ModelRef
-from tasks.core.refs import Aligned, Prepared, Staged
+from tasks.core.refs import Aligned, News, Prepared, Staged
 from tasks.core.settings import Recipe
-from tasks.publish import write_release
+from tasks.publish import place_release, verify_release, write_release
 
 
 @flow(name="stage-release")
 def stage_release(
-    repository: str, base: ModelRef, prepared: Prepared, aligned: Aligned, recipe: Recipe
+    repository: str,
+    news: News,
+    base: ModelRef,
+    prepared: Prepared,
+    aligned: Aligned,
+    recipe: Recipe,
 ) -> Staged:
-    """Data set, adapter and merged model with cards and release.json, under the next version."""
-    return write_release(repository, base, prepared, aligned, recipe)
+    """Written here, scanned, committed to release/VERSION, and read back by a stranger's eyes."""
+    written = write_release(repository, news, base, prepared, aligned, recipe)
+    staged = place_release(written)
+    verify_release(staged)
+    return staged

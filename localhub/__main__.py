@@ -1,8 +1,10 @@
 """python -m localhub --root DIR [--host 127.0.0.1] [--port 0]
+python -m localhub --root DIR --add-token NAME [--role read|write] [--org ORG ...]
 
 in   a folder, made if missing
 out  one line once connections are accepted: localhub: http://127.0.0.1:PORT (store DIR);
      DIR/server.json {"url", "pid", "held"} while it runs ("pid" is null after a clean stop)
+     with --add-token: one line, the new token, which is kept nowhere but as its sha256
      https://www.uvicorn.org/
 """
 
@@ -20,6 +22,7 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
+from localhub.access import add_user, new_token
 from localhub.app import localhub_app
 from localhub.disk import write_json
 
@@ -74,6 +77,14 @@ def _stop(number: int, frame: FrameType | None) -> None:
     sys.exit(0)  # uvicorn raises the signal again once the open replies are done
 
 
+def _protocol(faults: bool) -> type[asyncio.Protocol] | str:
+    if not faults:
+        return "h11"  # whatever else is installed: the one whose limits the tests know
+    from localhub.faults import ReachableProtocol
+
+    return ReachableProtocol
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="localhub", description="A Hugging Face Hub in a folder.")
     parser.add_argument("--root", type=Path, required=True, help="the folder that holds the store")
@@ -82,15 +93,37 @@ def main() -> None:
     parser.add_argument(
         "--held", action="store_true", help="stop when standard input closes: with its holder"
     )
+    parser.add_argument(
+        "--faults", action="store_true", help="serve /_faults, the switch that tests use"
+    )
+    parser.add_argument("--add-token", metavar="NAME", help="print a new token for this user, once")
+    parser.add_argument(
+        "--role", choices=("read", "write"), default="read", help="of that token (%(default)s)"
+    )
+    parser.add_argument(
+        "--org", action="append", default=[], help="that user belongs to; may be given again"
+    )
     arguments = parser.parse_args()
     root = arguments.root.resolve()
-    root.mkdir(parents=True, exist_ok=True)
+    # Others on this machine have no business in it: private repositories lie here in plain.
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        if arguments.add_token is not None:
+            token = new_token()
+            add_user(root, token, arguments.add_token, arguments.org, arguments.role)
+            print(token)
+            return
+        app = localhub_app(root, faults=arguments.faults)
+    except ValueError as error:  # in what a person wrote into the folder
+        print(f"localhub: {error}", file=sys.stderr)
+        sys.exit(2)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     if arguments.held:
         threading.Thread(target=_stop_with_holder, daemon=True).start()
     config = uvicorn.Config(
-        localhub_app(root),
+        app,
+        http=_protocol(arguments.faults),
         access_log=False,  # it would write signed URLs down
         log_level="warning",
         lifespan="off",

@@ -1,26 +1,34 @@
 """Tokens -> who asks, and what they may read and write; signed URLs for what carries no token.
 
-in   DIR/token      the token of the user "pairpress", made on the first start, mode 0600
-     DIR/tokens.json, optional: {"<token>": {"name": "alice", "orgs": ["acme"], "role": "read"}}
+in   DIR/token        the token of the user "pairpress" in plain: what the clients on this machine
+                      show, as ~/.cache/huggingface/token is; made on the first start, mode 0600
+     DIR/tokens.json  the further ones, optional, hashed: what is read here opens nothing
+                      {"<sha256>": {"name": "alice", "orgs": ["acme"], "role": "read"}}
+     DIR/signing.key  what URLs are signed with; made on the first start, mode 0600
 out  User, the repository asked for, or the refusal the Hub would give
      https://huggingface.co/docs/hub/security-tokens
 """
 
+import fcntl
 import hashlib
 import hmac
 import ipaddress
 import json
 import os
+import re
 import secrets
 import string
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from starlette.requests import Request
 
+from localhub.disk import make_folder, write_json
 from localhub.errors import HubError, repository_missing
-from localhub.records import RepoId, Repository
+from localhub.records import RepoId, Repository, check_repo_name
 from localhub.store import Store
 from localhub.wire import repo_id
 
@@ -39,43 +47,82 @@ class User:
 
 
 def owner_token(root: Path) -> str:
-    """The same at every start. Made whole under another name, so that no reader sees half of it."""
-    path = root / "token"
+    """The same at every start."""
+    return _kept_secret(root / "token", new_token())
+
+
+def new_token() -> str:
+    """The Hub's form, so that whatever searches a text for tokens finds these too."""
+    return "hf_" + "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(34))
+
+
+def _kept_secret(path: Path, fresh: str) -> str:
+    """What the file holds; `fresh` where there is none yet.
+
+    Made whole under another name, so that no reader sees half of it.
+    """
     if not path.exists():
-        letters = string.ascii_letters + string.digits
-        token = "hf_" + "".join(secrets.choice(letters) for _ in range(34))
-        fresh = root / f"token.{secrets.token_hex(8)}"
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(token)
+        made = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+        with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(fresh)
         try:
-            path.hardlink_to(
-                fresh
-            )  # unlike a rename, it leaves the token of a server begun beside us
+            path.hardlink_to(made)  # unlike a rename, it leaves that of a server begun beside us
         except FileExistsError:
             pass
         finally:
-            fresh.unlink()
+            made.unlink()
     return path.read_text().strip()
 
 
-def further_users(root: Path) -> dict[str, User]:
+def add_user(root: Path, token: str, name: str, orgs: Sequence[str], role: str) -> None:
+    """Writes down whose token this is, by its sha256. A running server knows it at once."""
+    try:
+        check_repo_name(RepoId("models", name, "any"))
+    except ValueError as error:
+        raise ValueError(f"no user can be called {name!r}: {error}") from error
     path = root / "tokens.json"
-    if not path.exists():
-        return {}
+    with (root / "tokens.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        saved = json.loads(path.read_text()) if path.exists() else {}
+        saved[_hashed(token)] = {"name": name, "orgs": list(orgs), "role": role}
+        _users(path, saved)
+        make_folder(root / "tmp")
+        write_json(path, saved, root / "tmp")
+
+
+def further_users(root: Path) -> dict[str, User]:
+    """{sha256 of the token: its user}"""
+    path = root / "tokens.json"
+    return _users(path, json.loads(path.read_text())) if path.exists() else {}
+
+
+def _users(path: Path, saved: dict[str, Any]) -> dict[str, User]:
     users = {}
-    for token, entry in json.loads(path.read_text()).items():
+    for digest, entry in saved.items():
+        if not re.fullmatch("[0-9a-f]{64}", digest):  # the token itself: not to be shown here
+            raise ValueError(
+                f"{path}: the token of {entry['name']!r} stands there in plain, and only sha256 is "
+                "kept. Remove the file and add its users again: "
+                f"python -m localhub --root {path.parent} --add-token NAME"
+            )
         if entry["role"] not in ("read", "write"):
             raise ValueError(
                 f"{path}: the role of {entry['name']!r} is {entry['role']!r}, not 'read' or 'write'"
             )
-        users[token] = User(entry["name"], tuple(entry["orgs"]), entry["role"])
+        users[digest] = User(entry["name"], tuple(entry["orgs"]), entry["role"])
     return users
+
+
+def _hashed(token: str) -> str:
+    # Tokens are long and random: nothing slower than sha256 is needed against guessing.
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 class Gate:
     def __init__(self, store: Store, root: Path) -> None:
         self._store, self._root = store, root
-        self._token = owner_token(root)
+        self._owner = _hashed(owner_token(root))
+        self._key = _kept_secret(root / "signing.key", secrets.token_hex(32))
         further_users(root)  # a mistake in the file shows at the start
 
     def user(self, request: Request) -> User | None:
@@ -83,10 +130,11 @@ class Gate:
         header = request.headers.get("authorization")
         if header is None:
             return None
-        token = header.removeprefix("Bearer ").strip()
-        if hmac.compare_digest(token.encode(), self._token.encode()):
+        # Looked up by its digest, which tells an eavesdropper on the time it takes nothing.
+        digest = _hashed(header.removeprefix("Bearer ").strip())
+        if digest == self._owner:
             return User(OWNER, (), "write")
-        user = further_users(self._root).get(token)
+        user = further_users(self._root).get(digest)
         if user is None:
             raise HubError(
                 401,
@@ -105,32 +153,68 @@ class Gate:
 
     def readable(self, request: Request) -> Repository:
         """A private repository that may not be read is not there, as on the Hub."""
+        repository, _ = self._readable(request)
+        return repository
+
+    def _readable(self, request: Request) -> tuple[Repository, User | None]:
         user = self.user(request)
         repository = self._store.repository(repo_id(request))
         self.check_may_read(user, repository)
-        return repository
+        return repository, user
 
     def check_may_read(self, user: User | None, repository: Repository) -> None:
-        if repository.private and not (user and user.belongs_to(repository.id.owner)):
+        if not self.may_read(user, repository):
             raise repository_missing(str(repository.id))
 
+    def may_read(self, user: User | None, repository: Repository) -> bool:
+        return not repository.private or bool(user and user.belongs_to(repository.id.owner))
+
+    def downloadable(self, request: Request) -> Repository:
+        """Everybody sees what a gated repository holds; its files are for its namespace."""
+        repository, user = self._readable(request)
+        if repository.gated and not (user and user.belongs_to(repository.id.owner)):
+            raise HubError(
+                403 if user else 401,
+                f"{repository.id}: its files are gated, and localhub lets in only the users of "
+                f"{repository.id.owner!r}. Use a token of one of them.",
+                "GatedRepo",
+            )
+        return repository
+
     def writable(self, request: Request) -> tuple[Repository, User]:
-        repository = self.readable(request)
-        user = self.known_user(request)
+        repository, user = self.contributable(request)
         self.check_may_write(user, repository.id)
         return repository, user
 
+    def contributable(self, request: Request) -> tuple[Repository, User]:
+        """Whoever reads a repository may discuss it and propose changes, with a write token."""
+        repository, _ = self._readable(request)
+        user = self.known_user(request)
+        self._check_role(user, repository.id)
+        return repository, user
+
+    def author_or_writer(self, request: Request, ref: str) -> tuple[Repository, User]:
+        """Whoever proposed a pull request goes on with it, and whoever may write to main."""
+        repository, user = self.contributable(request)
+        authors = [talk.author for talk in repository.discussions if talk.ref == ref]
+        if authors != [user.name]:
+            self.check_may_write(user, repository.id)
+        return repository, user
+
     def check_may_write(self, user: User, repo: RepoId) -> None:
-        if user.role != "write":
-            raise HubError(
-                403,
-                f"{repo}: the token of {user.name!r} may only read. Use one with the role 'write'.",
-            )
+        self._check_role(user, repo)
         if not user.belongs_to(repo.owner):
             raise HubError(
                 403,
                 f"{repo}: the user {user.name!r} may not write to {repo.owner!r}, only to "
                 f"{', '.join((user.name, *user.orgs))}.",
+            )
+
+    def _check_role(self, user: User, repo: RepoId) -> None:
+        if user.role != "write":
+            raise HubError(
+                403,
+                f"{repo}: the token of {user.name!r} may only read. Use one with the role 'write'.",
             )
 
     def sign(self, what: str) -> str:
@@ -148,9 +232,9 @@ class Gate:
         )
 
     def _signature(self, what: str, expires: str) -> str:
-        # The token is the key: it outlives a restart, and a second server on the folder has it too.
+        # The key outlives a restart, and a second server on the folder has it too.
         text = f"{expires} {what}".encode()
-        return hmac.new(self._token.encode(), text, hashlib.sha256).hexdigest()
+        return hmac.new(self._key.encode(), text, hashlib.sha256).hexdigest()
 
 
 def asked_on_this_machine(request: Request) -> bool:

@@ -13,20 +13,26 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from localhub.access import Gate
+from localhub.discussions import Discussions
 from localhub.downloads import Downloads
 from localhub.errors import HubError
+from localhub.listings import Listings
 from localhub.pages import Pages
+from localhub.refs import Refs
 from localhub.repositories import Repositories
 from localhub.store import Store
 from localhub.uploads import Uploads
-from localhub.wire import RawPath, refusal, unknown
+from localhub.wire import RawPath, full_disk, refusal, unknown
 
 
-def localhub_app(root: Path) -> ASGIApp:
+def localhub_app(root: Path, faults: bool = False) -> ASGIApp:
     store = Store(root)
     gate = Gate(store, root)
     parts = (
         Repositories(store, gate),
+        Refs(store, gate),
+        Discussions(store, gate),
+        Listings(store, gate),
         Downloads(store, gate),
         Uploads(store, gate),
         Pages(store, gate),
@@ -36,10 +42,15 @@ def localhub_app(root: Path) -> ASGIApp:
         exception_handlers={
             HubError: refusal,
             HTTPException: unknown,
+            OSError: full_disk,
             ClientDisconnect: _nobody_there,
         },
     )
     app.router.redirect_slashes = False
+    if faults:  # a test's switch: its module is imported for nobody else
+        from localhub.faults import Faults
+
+        return Faults(RawPath(app), gate)
     return RawPath(app)
 
 

@@ -48,6 +48,10 @@ def front_matter(readme: str) -> dict[str, Any]:
     return plain
 
 
+def without_front_matter(readme: str) -> str:
+    return _FRONT_MATTER.sub("", readme, count=1)
+
+
 def complaints(metadata: Mapping[str, Any]) -> list[str]:
     """Fields that the Hub refuses because of their type. `language: no` is YAML for false."""
     return [

@@ -44,22 +44,23 @@ def client_environment(url: str, token: str, home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def running(root: Path) -> Iterator[Server]:
+def running(root: Path, faults: bool = False) -> Iterator[Server]:
     """The localhub that serves `root` already, or one that is started and stopped here.
 
     One that another caller holds is not shared, since it stops with its holder: two servers on one
-    folder are fine.
+    folder are fine. `faults`: one of its own, with the switch of localhub/faults.py.
     """
     root = root.resolve()
-    server = _answering(root)
+    server = None if faults else _answering(root)
     if server is not None:
         yield server
         return
-    root.mkdir(parents=True, exist_ok=True)
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = root / "server.log"
+    switch = ["--faults"] if faults else []
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "localhub", "--root", str(root), "--held"],
+            [sys.executable, "-m", "localhub", "--root", str(root), "--held", *switch],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,

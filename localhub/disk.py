@@ -16,12 +16,15 @@ from localhub.errors import HubError
 
 def write_json(path: Path, value: object, temporary_folder: Path) -> None:
     temporary = temporary_folder / secrets.token_hex(16)
-    with temporary.open("w") as file:
-        json.dump(value, file)
-        file.flush()
-        os.fsync(file.fileno())
-    make_folder(path.parent)
-    temporary.replace(path)
+    try:
+        with temporary.open("w") as file:
+            json.dump(value, file)
+            file.flush()
+            os.fsync(file.fileno())
+        make_folder(path.parent)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)  # a full disk must not keep what it could not take
     sync_folder(path.parent)
 
 

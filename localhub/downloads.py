@@ -1,6 +1,6 @@
 """Reading a repository at a revision: its tree, facts about paths, the bytes of a file.
 
-in   tree/{rev}/{path}?recursive&expand&cursor, paths-info/{rev}, {id}/resolve/{rev}/{path}
+in   tree/{rev}/{path}?recursive&expand&cursor, paths-info/{rev}, {id}/resolve|raw/{rev}/{path}
 out  the entries and headers huggingface_hub reads; Range gives 206   https://huggingface.co/docs/hub/api
 """
 
@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from localhub.access import Gate
@@ -17,7 +17,7 @@ from localhub.errors import entry_missing
 from localhub.gitids import lfs_pointer
 from localhub.records import Commit, Repository
 from localhub.store import Store
-from localhub.wire import flag, limit, page_of, parameter, repo_id
+from localhub.wire import field, flag, json_body, limit, page_of, parameter, repo_id, small_body
 
 _ENTRIES_A_PAGE, _EXPANDED_A_PAGE = 1000, 50
 
@@ -33,14 +33,13 @@ class Downloads:
     def routes(self) -> list[Route]:
         routes = []
         for kind, prefix in (("datasets", "/datasets"), ("models", "")):
-            api = f"/api/{kind}/{{owner}}/{{name}}"
+            api, files = f"/api/{kind}/{{owner}}/{{name}}", f"{prefix}/{{owner}}/{{name}}"
             routes += [
                 Route(f"{api}/tree/{{revision}}", self.tree),
                 Route(f"{api}/tree/{{revision}}/{{path:path}}", self.tree),
                 Route(f"{api}/paths-info/{{revision}}", self.paths_info, methods=["POST"]),
-                Route(
-                    f"{prefix}/{{owner}}/{{name}}/resolve/{{revision}}/{{path:path}}", self.resolve
-                ),
+                Route(f"{files}/resolve/{{revision}}/{{path:path}}", self.resolve),
+                Route(f"{files}/raw/{{revision}}/{{path:path}}", self.raw),
             ]
         return routes
 
@@ -65,17 +64,24 @@ class Downloads:
         return page_of(request, self._entries(repository, commit, paths[:size], expand), **more)
 
     async def paths_info(self, request: Request) -> Response:
-        form = parse_qs((await request.body()).decode(), keep_blank_values=True)
-        return await run_in_threadpool(self._paths_info, request, form)
+        """The Python client asks with a form, the JavaScript client with JSON."""
+        if request.headers.get("content-type", "").startswith("application/json"):
+            body = await json_body(request)
+            paths, expand = field(body, "paths", list), body.get("expand") is True
+        else:
+            text = (await small_body(request)).decode(errors="replace")
+            form = parse_qs(text, keep_blank_values=True)
+            paths = form.get("paths", [])
+            expand = form.get("expand", [""])[-1].lower() in ("true", "1")
+        return await run_in_threadpool(self._paths_info, request, paths, expand)
 
-    def _paths_info(self, request: Request, form: dict[str, list[str]]) -> Response:
+    def _paths_info(self, request: Request, paths: list[Any], expand: bool) -> Response:
         repository = self._gate.readable(request)
         commit = self._store.resolve(repository, parameter(request, "revision"))
-        asked = [path.strip("/") for path in form.get("paths", [])]
+        asked = [str(path).strip("/") for path in paths]
         known = [
             path for path in asked if path and (path in commit.files or path in commit.folders)
         ]
-        expand = form.get("expand", [""])[-1].lower() in ("true", "1")
         return JSONResponse(self._entries(repository, commit, known, expand))
 
     def resolve(self, request: Request) -> Response:
@@ -83,7 +89,7 @@ class Downloads:
         if self._gate.is_signed(request, f"GET {request.scope['path']}"):
             repository = self._store.repository(repo_id(request))
         else:
-            repository = self._gate.readable(request)
+            repository = self._gate.downloadable(request)
         commit = self._store.resolve(repository, parameter(request, "revision"))
         path = parameter(request, "path")
         file = commit.files.get(path)
@@ -97,6 +103,19 @@ class Downloads:
         }
         media_type = "application/octet-stream" if file.lfs else "text/plain"
         return BlobResponse(self._store.blob(file.sha256), headers=headers, media_type=media_type)
+
+    def raw(self, request: Request) -> Response:
+        """What git itself keeps: of a file in LFS its pointer."""
+        repository = self._gate.downloadable(request)
+        commit = self._store.resolve(repository, parameter(request, "revision"))
+        path = parameter(request, "path")
+        file = commit.files.get(path)
+        if file is None:
+            raise entry_missing(str(repository.id), path, commit.id)
+        if not file.lfs:
+            return self.resolve(request)
+        headers = {"ETag": f'"{file.oid}"', "X-Repo-Commit": commit.id}
+        return PlainTextResponse(lfs_pointer(file.sha256, file.size), headers=headers)
 
     def _entries(
         self, repository: Repository, commit: Commit, paths: list[str], expand: bool

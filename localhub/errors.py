@@ -45,3 +45,7 @@ def entry_missing(repository: str, path: str, commit: str) -> HubError:
         code="EntryNotFound",
         commit=commit,
     )
+
+
+def stale_parent() -> HubError:
+    return HubError(412, "A commit has happened since. Please refresh and try again.")

@@ -48,7 +48,7 @@ def belongs_in_lfs(path: str, size: int, sample: bytes) -> bool:
     if size == 0:  # an empty upload is no object: the client sends these as regular files anyway
         return False
     extension = path.rpartition("/")[2].rpartition(".")[2].lower()
-    return extension in _EXTENSIONS or size > REGULAR_LIMIT or not _is_text(sample)
+    return extension in _EXTENSIONS or size > REGULAR_LIMIT or not is_text(sample)
 
 
 def gitattributes() -> bytes:
@@ -56,7 +56,7 @@ def gitattributes() -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def _is_text(sample: bytes) -> bool:
+def is_text(sample: bytes) -> bool:
     try:  # not final: the sample may end in the middle of a letter
         codecs.getincrementaldecoder("utf-8")().decode(sample, final=False)
     except UnicodeDecodeError:

@@ -1,12 +1,12 @@
-"""What the store keeps, as values: a repository, a commit, a file; and which names are allowed.
+"""What the store keeps, as values: a repository, a commit, a file, a discussion; allowed names.
 
 in   the JSON of a repository or a commit, names as clients send them
 out  frozen values; ValueError with the reason for a name that must not be stored
 """
 
 import re
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 # Namespaces that would hide a part of the server itself.
 _RESERVED_OWNERS = {"api", "datasets", "lfs", "models", "spaces"}
@@ -35,12 +35,38 @@ class RepoId(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Discussion:
+    """A pull request where it has a `head`: the commit that refs/pr/{num} points to."""
+
+    num: int
+    title: str
+    author: str
+    created: str
+    status: str  # "open" or "closed"; of pull requests also "draft" or "merged"
+    events: list[dict[str, Any]]  # comments and changes, as the Hub tells them
+    base: str | None = None  # the commit of main where a pull request began
+    head: str | None = None
+    merged: str | None = None  # the commit of main that took it in
+
+    @property
+    def ref(self) -> str:
+        return f"refs/pr/{self.num}"
+
+
+@dataclass(frozen=True)
 class Repository:
     id: RepoId
     private: bool
     created: str
     branches: dict[str, str]  # name -> commit id
     tags: dict[str, str]
+    gated: str | bool = False  # "auto", "manual" or False, as the Hub has it
+    discussions: list[Discussion] = field(default_factory=list)  # number 1 stands first
+
+    @property
+    def pulls(self) -> dict[str, str]:
+        """refs/pr/N -> commit id"""
+        return {talk.ref: talk.head for talk in self.discussions if talk.head is not None}
 
 
 @dataclass(frozen=True)

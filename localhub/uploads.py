@@ -1,12 +1,14 @@
 """Writing: which files go to LFS, receiving large ones, one commit of all changes.
 
-in   preupload/{rev}, {id}.git/info/lfs/objects/batch, PUT of a content, commit/{rev} as NDJSON
+in   preupload/{rev}, {id}.git/info/lfs/objects/batch, PUT of a content or its parts,
+     commit/{rev} as NDJSON, on a branch, on refs/pr/N or as a new pull request (?create_pr=1)
      https://github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md   https://github.com/ndjson/ndjson-spec
 out  upload modes, signed upload URLs, the commit id
 """
 
 import base64
 import json
+import secrets
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,23 +17,31 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from localhub.access import Gate
+from localhub.access import Gate, User
 from localhub.errors import HubError
 from localhub.gitignore import ignored
 from localhub.lfs import REGULAR_LIMIT, belongs_in_lfs
-from localhub.records import Change
+from localhub.parts import OFFERED_ABOVE, PART_SIZE, part_count
+from localhub.pulls import Pulls
+from localhub.records import Change, Commit, Discussion, RepoId, Repository
 from localhub.store import Store
 from localhub.wire import field, flag, json_body, optional, page_url, parameter
 
+_PULL = "refs/pr/"
+_BLOCK = 1024 * 1024
 _LINE_LIMIT = REGULAR_LIMIT * 3 // 2  # base64 makes four bytes of three
 
 
 class Uploads:
     def __init__(self, store: Store, gate: Gate) -> None:
-        self._store, self._gate = store, gate
+        self._store, self._gate, self._pulls = store, gate, Pulls(store)
 
     def routes(self) -> list[Route]:
-        routes = [Route("/lfs/{sha256}", self.receive, methods=["PUT"])]
+        routes = [
+            Route("/lfs/{sha256}", self.receive, methods=["PUT"]),
+            Route("/lfs/{sha256}/{upload}", self.finish_upload, methods=["POST"]),
+            Route("/lfs/{sha256}/{upload}/{number:int}", self.receive_part, methods=["PUT"]),
+        ]
         for kind, prefix in (("datasets", "/datasets"), ("models", "")):
             api = f"/api/{kind}/{{owner}}/{{name}}"
             lfs = f"{prefix}/{{owner}}/{{name}}.git/info/lfs"
@@ -48,10 +58,15 @@ class Uploads:
         return await run_in_threadpool(self._preupload, request, body)
 
     def _preupload(self, request: Request, body: dict[str, Any]) -> Response:
-        _refuse_pull_request(request)
-        repository, _ = self._gate.writable(request)
-        branch = parameter(request, "revision")
-        present = self._store.resolve(repository, f"refs/heads/{branch}").files
+        revision = parameter(request, "revision")
+        if flag(request, "create_pr"):
+            _check_from_main(revision)
+        if flag(request, "create_pr") or revision.startswith(_PULL):
+            repository, _ = self._gate.contributable(request)
+        else:
+            repository, _ = self._gate.writable(request)
+        ref = revision if revision.startswith(_PULL) else f"refs/heads/{revision}"
+        present = self._store.resolve(repository, ref).files
         rules = optional(body, "gitIgnore", str)
         if rules is None and ".gitignore" in present:
             rules = self._store.blob(present[".gitignore"].sha256).read_text(errors="replace")
@@ -74,50 +89,85 @@ class Uploads:
         return await run_in_threadpool(self._batch, request, body)
 
     def _batch(self, request: Request, body: dict[str, Any]) -> Response:
-        self._gate.writable(request)
+        self._gate.contributable(request)
         if body.get("operation") != "upload":
             raise HubError(
                 404, f"localhub does not speak the LFS operation {body.get('operation')!r} yet."
             )
-        objects = []
+        in_parts = "multipart" in (optional(body, "transfers", list) or [])
+        transfer, objects = "basic", []
         for asked in field(body, "objects", list):
             oid, size = field(asked, "oid", str), field(asked, "size", int)
             reply: dict[str, Any] = {"oid": oid, "size": size}
             if not self._store.has_blob(oid, size):
-                query = f"size={size}&{self._gate.sign(f'PUT {oid} {size}')}"
+                if in_parts and size > OFFERED_ABOVE:
+                    transfer, upload = "multipart", self._multipart(request, oid, size)
+                else:
+                    upload = {"href": self._signed(request, f"/lfs/{oid}", "PUT", size)}
                 verify = str(request.url).replace("/objects/batch", "/verify")
-                reply["actions"] = {
-                    "upload": {"href": f"{request.base_url}lfs/{oid}?{query}"},
-                    "verify": {"href": verify},
-                }
+                reply["actions"] = {"upload": upload, "verify": {"href": verify}}
             objects.append(reply)
         return JSONResponse(
-            {"transfer": "basic", "objects": objects}, media_type="application/vnd.git-lfs+json"
+            {"transfer": transfer, "objects": objects}, media_type="application/vnd.git-lfs+json"
         )
 
-    async def receive(self, request: Request) -> Response:
-        oid, size = parameter(request, "sha256"), request.query_params.get("size", "")
-        if not self._gate.is_signed(request, f"PUT {oid} {size}"):
+    def _multipart(self, request: Request, oid: str, size: int) -> dict[str, Any]:
+        upload = f"/lfs/{oid}/{secrets.token_hex(16)}"
+        parts = {
+            str(number): self._signed(request, f"{upload}/{number}", "PUT", size)
+            for number in range(1, part_count(size) + 1)
+        }
+        href = self._signed(request, upload, "POST", size)
+        return {"href": href, "header": {"chunk_size": str(PART_SIZE), **parts}}
+
+    def _signed(self, request: Request, path: str, method: str, size: int) -> str:
+        signature = self._gate.sign(f"{method} {path} {size}")
+        return f"{str(request.base_url).rstrip('/')}{path}?size={size}&{signature}"
+
+    def _signed_size(self, request: Request) -> int:
+        path, size = request.scope["path"], request.query_params.get("size", "")
+        if not self._gate.is_signed(request, f"{request.method} {path} {size}"):
             raise HubError(
-                403, f"{oid}: this upload URL is not signed here or is over an hour old. Ask anew."
+                403, f"{path}: this upload URL is not signed here or is over an hour old. Ask anew."
             )
-        with self._store.receive(oid, int(size)) as incoming:
-            async for chunk in request.stream():
-                incoming.write(chunk)
+        return int(size)
+
+    async def receive(self, request: Request) -> Response:
+        size = self._signed_size(request)
+        with self._store.receive(parameter(request, "sha256"), size) as incoming:
+            async for block in _blocks(request):
+                await run_in_threadpool(incoming.write, block)
             await run_in_threadpool(incoming.finish)
         return Response()
 
+    async def receive_part(self, request: Request) -> Response:
+        size = self._signed_size(request)
+        upload, number = parameter(request, "upload"), request.path_params["number"]
+        with self._store.receive_part(upload, number, size) as incoming:
+            async for block in _blocks(request):
+                await run_in_threadpool(incoming.write, block)
+            etag = incoming.finish()
+        return Response(headers={"ETag": f'"{etag}"'})
+
+    async def finish_upload(self, request: Request) -> Response:
+        size = self._signed_size(request)
+        parts = field(await json_body(request), "parts", list)
+        told = {field(p, "partNumber", int): field(p, "etag", str).strip('"') for p in parts}
+        etags = [told[number] for number in sorted(told)]
+        oid, upload = parameter(request, "sha256"), parameter(request, "upload")
+        await run_in_threadpool(self._store.finish_upload, upload, oid, size, etags)
+        return JSONResponse({})
+
     async def verify(self, request: Request) -> Response:
         body = await json_body(request)
-        await run_in_threadpool(self._gate.writable, request)
+        await run_in_threadpool(self._gate.contributable, request)
         oid, size = field(body, "oid", str), field(body, "size", int)
         if not self._store.has_blob(oid, size):
             raise HubError(404, f"LFS object {oid} ({size} bytes) is not here: upload it again.")
         return JSONResponse({})
 
     async def commit(self, request: Request) -> Response:
-        _refuse_pull_request(request)
-        repository, user = await run_in_threadpool(self._gate.writable, request)
+        repository, user = await run_in_threadpool(self._may_commit, request)
         header: dict[str, Any] = {}
         changes: list[Change] = []
         async for line in _lines(request):
@@ -130,18 +180,46 @@ class Uploads:
                 header = value
             else:
                 changes.append(await run_in_threadpool(self._change, entry["key"], value))
-        made = await run_in_threadpool(
-            self._store.commit,
-            repository.id,
-            parameter(request, "revision"),
-            changes,
-            parent=optional(header, "parentCommit", str),
-            title=field(header, "summary", str),
-            message=optional(header, "description", str) or "",
-            user=user.name,
+        made, talk = await run_in_threadpool(
+            self._committed, request, repository.id, user, header, changes
         )
-        url = f"{page_url(request, repository.id)}/commit/{made.id}"
-        return JSONResponse({"success": True, "commitOid": made.id, "commitUrl": url})
+        page = page_url(request, repository.id)
+        reply = {"success": True, "commitOid": made.id, "commitUrl": f"{page}/commit/{made.id}"}
+        if talk is not None:
+            reply["pullRequestUrl"] = f"{page}/discussions/{talk.num}"
+        return JSONResponse(reply)
+
+    def _may_commit(self, request: Request) -> tuple[Repository, User]:
+        revision = parameter(request, "revision")
+        if flag(request, "create_pr"):
+            _check_from_main(revision)
+            return self._gate.contributable(request)
+        if revision.startswith(_PULL):
+            return self._gate.author_or_writer(request, revision)
+        return self._gate.writable(request)
+
+    def _committed(
+        self,
+        request: Request,
+        repo: RepoId,
+        user: User,
+        header: dict[str, Any],
+        changes: list[Change],
+    ) -> tuple[Commit, Discussion | None]:
+        parent = optional(header, "parentCommit", str)
+        title = field(header, "summary", str)
+        message = optional(header, "description", str) or ""
+        revision = parameter(request, "revision")
+        if flag(request, "create_pr"):
+            talk, made = self._pulls.propose(
+                repo, changes, parent=parent, title=title, message=message, user=user.name
+            )
+            return made, talk
+        commit = self._pulls.commit if revision.startswith(_PULL) else self._store.commit
+        made = commit(
+            repo, revision, changes, parent=parent, title=title, message=message, user=user.name
+        )
+        return made, None
 
     def _change(self, key: str, value: dict[str, Any]) -> Change:
         path = field(value, "path", str)
@@ -157,6 +235,18 @@ class Uploads:
         if key in ("deletedFile", "deletedFolder"):
             return Change(path, None, folder=key == "deletedFolder")
         raise HubError(400, f"{path!r}: localhub does not speak the commit entry {key!r} yet.")
+
+
+async def _blocks(request: Request) -> AsyncIterator[bytes]:
+    """The body in pieces that are worth a hop to a thread, where disk and digest hold up nobody."""
+    block = bytearray()
+    async for chunk in request.stream():
+        block += chunk
+        if len(block) >= _BLOCK:
+            yield bytes(block)
+            block.clear()
+    if block:
+        yield bytes(block)
 
 
 async def _lines(request: Request) -> AsyncIterator[bytes]:
@@ -185,8 +275,6 @@ def _decoded(text: str, path: str) -> bytes:
         raise HubError(400, f"{path!r}: not base64 ({error})") from error
 
 
-def _refuse_pull_request(request: Request) -> None:
-    if flag(request, "create_pr"):
-        raise HubError(
-            404, "localhub does not speak pull requests yet. Commit to a branch instead."
-        )
+def _check_from_main(revision: str) -> None:
+    if revision != "main":
+        raise HubError(400, f"a pull request is made from main, not from {revision!r}.")

@@ -5,6 +5,7 @@ out  RepoId, texts, checked fields; pages with a Link header; {"error": ...} wit
      https://docs.github.com/en/rest/using-the-rest-api/using-pagination-in-the-rest-api
 """
 
+import errno
 import json
 import re
 from typing import Any, TypeVar
@@ -19,6 +20,8 @@ from localhub.errors import HubError, repository_missing
 from localhub.records import RepoId
 
 T = TypeVar("T")
+
+_BODY_LIMIT = 16 * 1024 * 1024
 
 # Ids of the Hub's early days, such as gpt2: clients ask for them when a name is no local folder.
 _NO_OWNER = re.compile(
@@ -53,9 +56,23 @@ def page_url(request: Request, repo: RepoId) -> str:
     return f"{str(request.base_url).rstrip('/')}{repo.page}"
 
 
-async def json_body(request: Request) -> dict[str, Any]:
+async def small_body(request: Request) -> bytes:
+    """For requests that tell something and carry no files: memory must not grow with a body."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _BODY_LIMIT:
+            raise HubError(413, f"the body is over {_BODY_LIMIT} bytes: files go by LFS.")
+    return bytes(body)
+
+
+async def json_body(request: Request, missing: bool = False) -> dict[str, Any]:
+    """`missing`: without a body, an empty object."""
+    text = await small_body(request)
+    if missing and not text:
+        return {}
     try:
-        body = json.loads(await request.body())
+        body = json.loads(text)
     except ValueError as error:
         raise HubError(400, f"the body is not JSON: {error}") from error
     if not isinstance(body, dict):
@@ -94,9 +111,9 @@ def page_of(request: Request, items: list[Any], **next_page: str) -> JSONRespons
 
 def refusal(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HubError)
-    headers = {
-        "X-Error-Message": " ".join(error.message.split()).encode("ascii", "replace").decode()
-    }
+    # A header takes neither line ends nor what else a request may have put into the message.
+    told = "".join(letter if letter.isprintable() else " " for letter in error.message)
+    headers = {"X-Error-Message": " ".join(told.split()).encode("ascii", "replace").decode()}
     if error.code is not None:
         headers["X-Error-Code"] = error.code
     if error.commit is not None:
@@ -105,6 +122,18 @@ def refusal(request: Request, error: Exception) -> JSONResponse:
         # The client tells a bad token from a missing repository by exactly these words.
         headers["X-Error-Message"] = "Invalid credentials in Authorization header"
     return JSONResponse({"error": error.message}, error.status, headers)
+
+
+def full_disk(request: Request, error: Exception) -> JSONResponse:
+    """A full disk, a used-up quota, a size limit: what was begun is cleared away by then."""
+    assert isinstance(error, OSError)
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        raise error
+    message = (
+        f"localhub's disk takes no more ({error.strerror}). Nothing of this was kept. "
+        "Make room where its folder lies, then try again."
+    )
+    return refusal(request, HubError(507, message))
 
 
 def unknown(request: Request, error: Exception) -> JSONResponse:

@@ -1,71 +1,57 @@
-"""Preflight before anything costs; then the release's local folders, and its commits and tags."""
+"""A finished run -> local folders -> release branches, verified -> main and tags, or a proposal."""
 
+import json
 from pathlib import Path
 from typing import Any
 
-from tasks.core import machine, merge, publish, release, tracking
-from tasks.core.hub import require_own_hub
-from tasks.core.models import ModelRef, load_tokenizer, resolve_model
+from tasks.core import (
+    earlier,
+    leaks,
+    licences,
+    manifest,
+    promoting,
+    proposing,
+    publish,
+    release,
+    safe_weights,
+    staging,
+    tokenizer_contract,
+)
+from tasks.core.audit import Place, audit_in_new_process
+from tasks.core.models import ModelRef, load_tokenizer, snapshot
+from tasks.core.proposing import Proposal
 from tasks.core.publish import Repository
-from tasks.core.questions import questions_of, read_text
-from tasks.core.recipes import FILES
-from tasks.core.refs import Aligned, Prepared, Staged
-from tasks.core.render import injected_system, require_chat_template
-from tasks.core.settings import Base, Lora, Recipe
-from tasks.core.sources import files_of, is_file
-from tasks.core.trainer import require_modules
+from tasks.core.published_recipe import published_settings
+from tasks.core.refs import Aligned, News, Prepared, Published, Staged, Written
+from tasks.core.render import injected_system
+from tasks.core.settings import Recipe, Release
 from tasks.evaluate import read_warnings
 from tasks.gate import shown_answers
-from tasks.staged import markdown, passing, stage_task, staged
+from tasks.staged import log, markdown, passing, run_folder, stage_task, staged
 
 RETRIED = {"retries": 2, "retry_delay_seconds": 2, "retry_condition_fn": passing}
 
 
-@stage_task("preflight", **RETRIED)
-def try_everything(recipe: Recipe) -> str:
-    """Files, token and write access, before anything costs; returns the repository's full name."""
-    if recipe.rehearsal:
-        require_own_hub("rehearsal: true")
-    if is_file(recipe.data.path):
-        files_of(recipe.data.path)
-    questions_of(recipe.evaluation, [], recipe.data.system_prompt)
-    read_text(recipe.evaluation.text, "evaluation.text")
-    tracking.require(recipe.tracking)
-    machine.effective(recipe.machine, each_pair_again=False)
-    return publish.preflight(recipe.release.repository)
-
-
-@stage_task("pin base", **RETRIED)
-def pin_base(base: Base, lora: Lora) -> ModelRef:
-    """The commit to start from; refuses a model without a chat template, or not to be merged."""
-    pinned = resolve_model(base.model, base.revision)
-    require_chat_template(load_tokenizer(pinned), base.model)
-    merge.require_mergeable(pinned)
-    require_modules(pinned, lora)
-    return pinned
-
-
-@stage_task("stage release", **RETRIED)
+@stage_task("write release", **RETRIED)
 def write_release(
-    repository: str, base: ModelRef, prepared: Prepared, aligned: Aligned, recipe: Recipe
-) -> Staged:
+    repository: str,
+    news: News,
+    base: ModelRef,
+    prepared: Prepared,
+    aligned: Aligned,
+    recipe: Recipe,
+) -> Written:
+    """dataset/, adapter/, model/ as they will leave; nothing leaks, the tokenizer is the base's."""
     chosen = {"training": aligned.recipe.training, "loss": aligned.recipe.loss}
-    settings = recipe.model_copy(update=chosen).model_dump(mode="json")
-    del settings["tracking"]  # notes are for their writer, and change nothing
-    for section, key in FILES:  # a local path is nobody's business: the file's name will do
-        if (value := settings[section][key]) and is_file(value):
-            settings[section][key] = Path(value).expanduser().name
-    for section in ("curation", "on_policy"):  # nor is where a server stands
-        if settings[section] and settings[section]["endpoint"]:
-            settings[section]["endpoint"]["url"] = "not published"
-    known = release.Known(
+    upstreams = licences.of_run(base, prepared.raw, prepared.pairs)
+    known = manifest.Known(
         base=base,
         raw=prepared.raw,
         account=prepared.account,
         pairs=prepared.pairs,
         adapter=aligned.adapter,
         merged=aligned.merged,
-        settings=settings,
+        settings=published_settings(recipe.model_copy(update=chosen)),
         checks=prepared.checks,
         gate=aligned.gate,
         tried=aligned.tried,
@@ -73,38 +59,121 @@ def write_release(
         shown=shown_answers(aligned.before, aligned.after),
         metrics={"before": aligned.before.facts, "after": aligned.after.facts},
         injected=injected_system(load_tokenizer(base)),
+        upstreams=upstreams,
+        smoke=json.loads((aligned.merged.path / "smoke.json").read_text()),
+        changed=earlier.changed_pairs(repository, prepared.pairs),
+        digest=news.digest,
     )
     targets = publish.repositories(repository)
-    version, finished = publish.next_version(repository, known.digest)
+    people = earlier.peoples_words(targets)
+    version, finished = publish.next_version(repository, known.content, recipe.release.version)
 
     def make(folder: Path) -> dict[str, Any]:
-        return dict(release.build_release(folder, known, targets, version))
+        rows = release.build_release(folder, known, targets, version, people)
+        for part in ("adapter", "model"):
+            safe_weights.require_safetensors(folder / part)
+            tokenizer_contract.require_same(snapshot(base), folder / part)
+        found = leaks.scan(folder, [text for shown in known.shown for text in shown])
+        return dict(rows) | {"emails": found.emails, "phones": found.phones}
 
-    # What the cards say beside what the release is known by.
-    told = {"gate": known.gate, "tried": known.tried, "warnings": known.warnings}
-    told |= {"shown": known.shown}
-    made_from = {"release": known.digest, "version": version, "repository": repository, **told}
-    folder = staged("release", made_from, (release,), make)
-    return Staged(folder=folder, targets=targets, version=version, finished=finished)
+    made_from = {"release": known.content, "version": version, "repository": repository}
+    made_from |= known.told | {"people": people}
+    folder = staged("release", made_from, (release, leaks, safe_weights, tokenizer_contract), make)
+    reasons = licences.must_be_private(upstreams)
+    for reason in reasons:
+        log(f"release: private, since {reason}")
+    return Written(
+        folder=folder,
+        targets=targets,
+        version=version,
+        content=known.content,
+        finished=finished,
+        private=recipe.release.private or bool(reasons),
+        changed=known.changed.sentence if known.changed else "",
+    )
 
 
-@stage_task("publish", **RETRIED)
-def publish_part(staged_release: Staged, target: Repository, private: bool) -> Repository:
-    """One commit, then the tag; neither if the Hub holds this release already."""
-    version = staged_release.version
-    if staged_release.finished:
-        return publish.published(target, version)
-    publish.create(target, private)
-    message = f"Release {version}: {target.part}"
-    folder = staged_release.folder.path / target.part
-    return publish.tag(publish.commit_repository(target, folder, message), version)
+@stage_task("stage on branches", **RETRIED)
+def place_release(written: Written) -> Staged:
+    """One commit a repository on release/VERSION; none if the Hub has this content already."""
+    if written.finished:
+        return Staged(written=written, placed=[])
+    placed = staging.stage(
+        written.targets,
+        written.folder.path,
+        written.version,
+        written.content,
+        written.private,
+        messages(written),
+    )
+    log("\n".join(f"staged {one.repo}: {one.commit[:8]} on {one.head[:8]}" for one in placed))
+    return Staged(written=written, placed=placed)
 
 
-@stage_task("release links")
-def link_release(released: list[Repository]) -> list[Repository]:
+def messages(written: Written) -> dict[str, str]:
+    """First line and body of the commits, by part."""
+    told = {one.part: f"Release {written.version}: {one.part}" for one in written.targets}
+    told["dataset"] += f"\n\n{written.changed}"
+    return told
+
+
+@stage_task("verify release", **RETRIED)
+def verify_release(staged_release: Staged) -> None:
+    """From the staged commits, by a new process with an empty cache; once for the same commits."""
+    if not staged_release.placed:
+        return
+    places = [
+        Place(part=one.part, repo=one.repo, repo_type=one.repo_type, revision=one.commit)
+        for one in staged_release.placed
+    ]
+
+    def make(folder: Path) -> dict[str, Any]:
+        lines = audit_in_new_process(places, lambda line: log(f"verified {line}"))
+        (folder / "verified.txt").write_text("\n".join(lines) + "\n")
+        return {"verified": len(lines)}
+
+    made_from = {"commits": [place.model_dump() for place in places]}
+    folder = staged("verify", made_from, (publish,), make)
+    told = (folder.path / "verified.txt").read_text().splitlines()
+    markdown("verified", "Verified from the Hub", "\n".join(f"- {line}" for line in told))
+
+
+@stage_task("propose release", **RETRIED)
+def propose_release(staged_release: Staged, release: Release) -> list[Proposal]:
+    """approval: pull-request asks people in each repository; none otherwise."""
+    if release.approval == "none" or not staged_release.placed:
+        return []
+    written = staged_release.written
+    description = (run_folder() / "evaluation.md").read_text()
+    proposals = proposing.propose(staged_release.placed, written.version, description)
+    lines = [f"- {one.part}: [{one.repo}#{one.number}]({one.url}), {one.status}" for one in proposals]
+    markdown("release", f"{written.version}, proposed", "\n".join(lines))
+    return proposals
+
+
+@stage_task("look at main")
+def require_promotable(staged_release: Staged) -> None:
+    """All three, before the first is changed: a conflict found now changes nothing."""
+    promoting.look(staged_release.placed, staged_release.written.version)
+
+
+@stage_task("promote", **RETRIED)
+def promote_part(staged_release: Staged, target: Repository) -> Repository:
+    """One commit on main, every path compared with the verified one, then the tag."""
+    written = staged_release.written
+    if written.finished:
+        return publish.published(target, written.version)
+    place = next(one for one in staged_release.placed if one.part == target.part)
+    return promoting.promote(place, written.version, messages(written)[target.part])
+
+
+@stage_task("release links", **RETRIED)
+def link_release(staged_release: Staged, released: list[Repository]) -> Published:
+    """The release exists: its branches go, and people get their links."""
+    promoting.remove_branches(released, staged_release.written.version)
     lines = [
         f"- {one.part}: [{one.repo}]({one.url}) {one.version}, commit {one.commit[:8]}"
         for one in released
     ]
     markdown("release", "Release", "\n".join(lines))
-    return released
+    return Published(repositories=released)

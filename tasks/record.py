@@ -1,4 +1,5 @@
-"""What a run leaves for people: .pairpress/runs/RUN/release.json, and `latest` beside it."""
+"""What a run leaves for people: .pairpress/runs/RUN/release.json; `latest` is the last that
+released or proposed something."""
 
 import json
 import time
@@ -6,36 +7,67 @@ from typing import Any
 
 from prefect.context import FlowRunContext
 
-from tasks.core.publish import Repository
-from tasks.core.refs import Aligned, Staged
+from tasks.core.publish import published, repositories
+from tasks.core.refs import Aligned, News, Published, Staged
 from tasks.gate import shown_answers
-from tasks.staged import run_folder, stage_task
+from tasks.staged import log, markdown, run_folder, stage_task
 
 
 @stage_task("record")
-def write_record(staged: Staged, aligned: Aligned, published: list[Repository]) -> str:
+def write_record(staged: Staged, aligned: Aligned, released: Published) -> str:
     """Path of the record: manifest, commit shas, both answers, the seconds of each stage."""
-    manifest = json.loads((staged.folder.path / "model" / "release.json").read_text())
-    repositories = {
-        one.part: {"repo": one.repo, "url": one.url, "commit": one.commit, "version": one.version}
-        for one in published
-    }
+    written = staged.written
+    manifest = json.loads((written.folder.path / "model" / "release.json").read_text())
     answers = shown_answers(aligned.before, aligned.after)
-    record = manifest | {
-        "repositories": repositories,
-        "new_commits": sum(one.committed for one in published),
-        "answers": [
-            dict(zip(("question", "before", "after"), row, strict=True)) for row in answers
-        ],
-        "seconds": seconds(),
-    }
+    path = _write(
+        manifest
+        | {
+            "repositories": {one.part: _place(one) for one in released.repositories},
+            "proposals": [one.model_dump() for one in released.proposals],
+            "staged": {one.part: one.commit for one in staged.placed},
+            "new_commits": sum(one.committed for one in released.repositories),
+            "answers": [
+                dict(zip(("question", "before", "after"), row, strict=True)) for row in answers
+            ],
+            "seconds": seconds(),
+        }
+    )
     run = run_folder()
-    (run / "release.json").write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
-    latest = run.with_name("latest")
     unfinished = run.with_name(f".latest.{run.name}")
     unfinished.symlink_to(run.name)
-    unfinished.rename(latest)
-    return str(run / "release.json")
+    unfinished.rename(run.with_name("latest"))
+    return path
+
+
+@stage_task("record")
+def record_nothing_new(repository: str, news: News) -> str:
+    """Path of the record of a run that stopped after its preflight."""
+    version = str(news.standing)
+    standing = [published(target, version) for target in repositories(repository)]
+    told = f"inputs, settings and sources are those of {version}: no commit, no tag, no upload"
+    log(f"nothing new: {told}")
+    lines = [f"- {one.part}: [{one.repo}]({one.url}) {version}" for one in standing]
+    markdown("release", "Nothing new", "\n".join([f"The {told}.", "", *lines]))
+    return _write(
+        {
+            "version": version,
+            "digest": news.digest,
+            "nothing_new": told,
+            "repositories": {one.part: _place(one) for one in standing},
+            "new_commits": 0,
+            "seconds": seconds(),
+        }
+    )
+
+
+def _place(one: Any) -> dict[str, str]:
+    return {"repo": one.repo, "url": one.url, "commit": one.commit, "version": one.version}
+
+
+def _write(record: dict[str, Any]) -> str:
+    path = run_folder() / "release.json"
+    path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    return str(path)
 
 
 def seconds() -> list[dict[str, Any]]:

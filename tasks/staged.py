@@ -26,7 +26,7 @@ from prefect.states import Completed
 from tasks.core import progress
 from tasks.core.errors import InputError, Refused
 from tasks.core.hub import HubUnavailable
-from tasks.core.stage import Folder, build, work_folder
+from tasks.core.stage import Folder, build, looking, work_folder
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -51,6 +51,8 @@ def stage_task(name: str, **options: Any) -> Callable[[Callable[P, R]], Callable
 
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            if looking.get():  # outside of any run
+                return function(*args, **kwargs)
             result = inner(*args, **kwargs)
             return result.result() if isinstance(result, State) else result
 
@@ -62,6 +64,9 @@ def stage_task(name: str, **options: Any) -> Callable[[Callable[P, R]], Callable
 def staged(stage: str, *args: Any, **kwargs: Any) -> Folder:
     """tasks.core.stage.build, told to Prefect in one log line."""
     folder = build(stage, *args, **kwargs)
+    if looking.get():
+        found_finished.append(stage)
+        return folder
     took = "cached" if folder.cached else f"{folder.seconds:.1f} s"
     shown = {k: v for k, v in folder.facts.items() if v is not None and not isinstance(v, dict)}
     facts = ", ".join(f"{k} {_brief(v)}" for k, v in shown.items())
@@ -70,7 +75,8 @@ def staged(stage: str, *args: Any, **kwargs: Any) -> Folder:
 
 
 def log(text: str) -> None:
-    get_run_logger().info(text)
+    if not looking.get():
+        get_run_logger().info(text)
 
 
 def _brief(value: Any) -> str:
@@ -87,6 +93,8 @@ def record(stage: str, seconds: float, cached: bool) -> None:
 
 def markdown(key: str, title: str, text: str) -> None:
     """What a person reads of this stage on the run page."""
+    if looking.get():
+        return
     create_markdown_artifact(key=key, markdown=f"## {title}\n\n{text}", description=title)
 
 
@@ -111,12 +119,15 @@ def _on_run_page(title: str, done: int, total: int | None) -> None:
         get_run_logger().debug(f"progress of {title} not shown: {error}")
 
 
+found_finished: list[str] = []  # while looking: stages that were found whole, in their order
 _bars: dict[tuple[str, str], Any] = {}
 progress.listeners.append(_on_run_page)
 
 
 def run_folder() -> Path:
     """What this run leaves for people: .pairpress/runs/RUN, one for all its sub-flows."""
+    if (thrown_away := looking.get()) is not None:
+        return thrown_away
     run = work_folder() / "runs" / str(flow_run.root_flow_run_id)
     run.mkdir(parents=True, exist_ok=True)
     return run

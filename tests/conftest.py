@@ -17,7 +17,7 @@ def hub() -> Iterator[object]:
     root = GROUND / "hub"
     root.mkdir()
     (root / "server.json").write_text(json.dumps({"url": URL, "pid": None}))  # take this port
-    with running(root) as server:
+    with running(root, faults=True) as server:
         assert server.url == URL
         os.environ["HF_TOKEN"] = server.token
         yield server

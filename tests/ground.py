@@ -25,6 +25,7 @@ def _free_port() -> int:
 
 
 URL = f"http://127.0.0.1:{_free_port()}"
+PUBLIC_TOKEN = os.environ.get("PAIRPRESS_PUBLIC_TOKEN")  # for the tests marked public alone
 for _name in [name for name in os.environ if name.startswith(("HF_", "PREFECT_", "PAIRPRESS_"))]:
     del os.environ[_name]
 os.environ |= {

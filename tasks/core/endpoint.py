@@ -11,7 +11,6 @@ kept.
 
 import hashlib
 import json
-import os
 import sys
 import threading
 from collections.abc import Mapping
@@ -26,6 +25,7 @@ from pydantic import BaseModel, Field, ValidationError
 from tasks.core.answers import Answer, journal_at
 from tasks.core.errors import InputError
 from tasks.core.fields import Message
+from tasks.core.hub import token_in
 from tasks.core.progress import progress
 from tasks.core.settings import Endpoint
 
@@ -157,7 +157,7 @@ def _client(endpoint: Endpoint) -> httpx2.Client:
         httpx2.URL(endpoint.url)
     except httpx2.InvalidURL as error:
         raise InputError(f"endpoint {endpoint.url}: no address ({error}). Check url.") from error
-    token = os.environ.get("OPENAI_API_KEY")
+    token = token_in("OPENAI_API_KEY")
     return httpx2.Client(
         headers={"Authorization": f"Bearer {token}"} if token else {},
         timeout=endpoint.timeout,

@@ -2,7 +2,8 @@
 
 in   the base at its commit, an adapter, at least 50 held-out conversations
 out  config.json, generation_config.json, model.safetensors; a parity report: how far the adapter
-     model, the merged one and what was loaded again from disk are from each other
+     model, the merged one and what was loaded again from disk are from each other; smoke.json: a few
+     questions with the answers of both, which whoever loads the release must get again
 
 Merging is done in fp32 from the base's own weights, whatever the training computed in, and cast
 afterwards: in bf16 a weight that a small change is added to often stays as it was.
@@ -25,6 +26,7 @@ from tasks.core.sequences import Said, batches, said_by_model
 LOGIT_LIMIT = 1e-4  # fp32; 9.1e-6 was measured on the tiny model
 GREEDY_LIMIT = 0.99  # of bf16 and fp16: the least share of greedy answers that are equal
 LEAST_PROMPTS, MOST_PROMPTS = 50, 100
+SMOKE = 5  # questions that a published release is asked again
 TOKENS = 1024  # at once; with a vocabulary of 151,936 the logits of two models are 1.2 GB
 
 
@@ -76,8 +78,8 @@ def merge_adapter(
 
     limits: dict[str, Any] = {"max_new_tokens": max_new_tokens, "batch_size": batch_size}
 
-    def answers(model: Any, name: str) -> list[Answer]:
-        return generate(model, tokenizer, prompts, **limits, title=f"{name} answers")
+    def answers(model: Any, name: str, asked: list[list[Message]] = prompts) -> list[Answer]:
+        return generate(model, tokenizer, asked, **limits, title=f"{name} answers")
 
     with_adapter = _with_adapter(base, adapter)
     said = answers(with_adapter, "adapter")
@@ -107,6 +109,9 @@ def merge_adapter(
         found = _parity(one, (reloaded, said_reloaded), talks)
         parity[f"{name}_reloaded"] = found
         faults += found.faults(f"{name} and loaded again in {dtype}", exact)
+    asked = {"adapter": (with_adapter, said), "model": (reloaded, said_reloaded)}
+    smoke = {"max_new_tokens": max_new_tokens, "questions": _smoke(prompts, asked, answers)}
+    (folder / "smoke.json").write_text(json.dumps(smoke, ensure_ascii=False))
     if faults and not rehearsal:
         raise Refused(f"merge, on {len(prompts)} prompts: {'; '.join(faults)}.{way_out}")
     whole = parity["adapter_reloaded"]
@@ -118,6 +123,21 @@ def merge_adapter(
         "parity": {name: found.as_dict() for name, found in parity.items()},
         "faults": faults,
     }
+
+
+def _smoke(
+    prompts: list[list[Message]], evaluated: dict[str, tuple[Any, list[Answer]]], answers: Any
+) -> list[dict[str, Any]]:
+    """The first questions whose answers stay the same when only a few are asked at once: in bf16
+    another batch may round otherwise, and a check that fails by chance is none."""
+    few = prompts[: 2 * SMOKE]
+    again = {name: answers(model, f"{name} smoke", few) for name, (model, _) in evaluated.items()}
+    kept = [
+        {"messages": prompt, **{name: again[name][at].text for name in evaluated}}
+        for at, prompt in enumerate(few)
+        if all(again[name][at].text == said[at].text for name, (_, said) in evaluated.items())
+    ]
+    return kept[:SMOKE]
 
 
 def prompts_to_compare(asked: list[list[Message]], test: list[Row]) -> list[list[Message]]:

@@ -8,7 +8,6 @@ It is long because the shapes of the bases that our recipes name stand in it.
 """
 
 import json
-import os
 import re
 import urllib.request
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from urllib.error import URLError
 
 from tasks.core.errors import InputError
 from tasks.core.fields import Message
-from tasks.core.hub import endpoint
+from tasks.core.hub import endpoint, token_in
 
 VOCABULARY = 1200  # tokens; the demo corpus has words for no more
 WIDTH = 96  # about; a little more or less, so that the heads divide it
@@ -196,7 +195,7 @@ def shape_of(repo: str, revision: str) -> Shape:
 def _fetched(repo: str, revision: str, name: str) -> str:
     url = f"{endpoint()}/{repo}/resolve/{revision}/{name}"
     asked = urllib.request.Request(url, headers={"User-Agent": "pairpress"})
-    if token := os.environ.get("HF_TOKEN"):  # for the Hub, not for where it redirects to
+    if token := token_in("HF_TOKEN"):  # for the Hub, not for where it redirects to
         asked.add_unredirected_header("Authorization", f"Bearer {token}")
     with urllib.request.urlopen(asked, timeout=20) as reply:
         return str(reply.read().decode())

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tasks.core.errors import InputError
 from tasks.core.hub import hub_errors
+from tasks.core.stage import looking
 
 TINY = 5_000_000  # parameters below which a second thread costs more than it brings
 MODEL_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "README.md"]
@@ -46,7 +47,12 @@ def snapshot(model: ModelRef) -> Path:
         return Path(model.repo)
     with hub_errors(str(model)):
         return Path(
-            snapshot_download(model.repo, revision=model.revision, allow_patterns=MODEL_FILES)
+            snapshot_download(
+                model.repo,
+                revision=model.revision,
+                allow_patterns=MODEL_FILES,
+                local_files_only=looking.get() is not None,  # a plan downloads no weights
+            )
         )
 
 

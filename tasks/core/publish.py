@@ -1,26 +1,26 @@
-"""A finished release -> three repositories on the Hub: one commit each, then one tag each.
+"""The repositories of a release: who may write to them, what they hold, and under which version.
 
-in   local folders with everything a repository will hold, release.json among them
-out  commit sha and tag of each
+in   a release's name, owner/name; the digest of what its stages made
+out  its three repositories; the next version; commits and tags
 
-The same bytes make no commit: what stands on the Hub is compared with the local files first, also
-after a lost answer, so that running again finishes what was begun and never does it twice.
+The same bytes make no commit, and what stands on the Hub is looked at before anything is sent, also
+after a lost answer: running again finishes what was begun and never does it twice. How a release
+gets there: staging.py, then promoting.py.
 """
 
-import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.core import trees
 from tasks.core.errors import InputError, Refused
-from tasks.core.hub import endpoint, hub_errors
+from tasks.core.hub import endpoint, hub_errors, retrying, writing
 from tasks.core.models import ModelRef, resolve_model
-from tasks.core.stage import file_digest
+from tasks.core.trees import RepoType
 
-RepoType = Literal["dataset", "model"]
 VERSION = re.compile(r"v([1-9]\d*)")
 
 
@@ -56,25 +56,20 @@ def preflight(name: str) -> str:
 
     Nothing is created: a repository that is missing is judged by who owns its namespace.
     """
-    from huggingface_hub import HfApi
-
-    api = HfApi()
-    with hub_errors("the token"):
-        me = api.whoami()
+    api = writing()
+    me = retrying("the token", api.whoami)
     owners = {me["name"], *(org["name"] for org in me.get("orgs", ()))}
     role = me.get("auth", {}).get("accessToken", {}).get("role", "write")
     full = name if "/" in name else f"{me['name']}/{name}"
     if role == "read":
         raise InputError(
             f"release.repository {full}: the token of {me['name']} may only read. "
-            "Set HF_TOKEN to a token with write access."
+            "Set HF_TOKEN, or HF_WRITE_TOKEN, to a token with write access."
         )
     for target in repositories(full):
-        with hub_errors(f"release.repository {target.repo}"):
-            exists = api.repo_exists(target.repo, repo_type=target.repo_type)
-            if exists:
-                api.auth_check(target.repo, repo_type=target.repo_type, write=True)
-        if not exists and full.split("/")[0] not in owners:
+        if exists(target, f"release.repository {target.repo}"):
+            _check_may_write(target)
+        elif full.split("/")[0] not in owners:
             raise InputError(
                 f"release.repository {target.repo}: {me['name']} may not create it; the token "
                 f"writes to {', '.join(sorted(owners))}. Change release.repository or the token."
@@ -82,167 +77,177 @@ def preflight(name: str) -> str:
     return full
 
 
+def _check_may_write(target: Repository) -> None:
+    def ask() -> None:
+        writing().auth_check(target.repo, repo_type=target.repo_type, write=True)
+
+    retrying(f"release.repository {target.repo}", ask)
+
+
+def exists(target: Repository, what: str = "") -> bool:
+    def look() -> bool:
+        return writing().repo_exists(target.repo, repo_type=target.repo_type)
+
+    return retrying(what or target.repo, look)
+
+
 def create(target: Repository, private: bool) -> None:
-    """Make the repository if it is missing."""
-    from huggingface_hub import HfApi
+    """Make the repository if it is missing. Raises InputError where a private one is public."""
 
-    with hub_errors(f"{target.repo}"):
-        HfApi().create_repo(target.repo, repo_type=target.repo_type, private=private, exist_ok=True)
+    def make() -> None:
+        writing().create_repo(
+            target.repo, repo_type=target.repo_type, private=private, exist_ok=True
+        )
+
+    retrying(target.repo, make)
+    if private:
+        require_private(target)
 
 
-def next_version(name: str, digest: str) -> tuple[str, bool]:
-    """(version, finished): the release of this digest if it stands on the Hub, else the next one.
+def require_private(target: Repository) -> None:
+    """Raises InputError for a repository that is there, and public."""
+
+    def look() -> bool | None:
+        api = writing()
+        if not api.repo_exists(target.repo, repo_type=target.repo_type):
+            return None
+        return bool(api.repo_info(target.repo, repo_type=target.repo_type).private)
+
+    if retrying(target.repo, look) is False:
+        raise InputError(
+            f"{target.repo} is public on the Hub, and this release is private: nothing was sent. "
+            f"Make it private in its settings ({target.url}/settings), or set release.private: "
+            "false, which a gated or private upstream does not allow."
+        )
+
+
+def next_version(name: str, content: str, wanted: str | None = None) -> tuple[str, bool]:
+    """(version, finished): the release of this content if it stands on the Hub, else the next one.
 
     A version that a broken run tagged on some repositories only is continued when it is of the same
-    digest. The merged model's tag is the last to be written: with it a release is finished.
+    content. The merged model's tag is the last to be written: with it a release is finished.
+    Raises Refused where the wanted version is taken by other content, or not above the others.
     """
-    found: dict[int, set[str]] = {}
-    for target in repositories(name):
-        for number in _versions(target):
-            found.setdefault(number, set()).add(target.part)
-    if not found:
-        return "v1", False
-    last = max(found)
-    same = all(
-        _released_digest(target, f"v{last}") == digest
+    found = versions(name)
+    last = max(found, default=0)
+    same = bool(found) and all(
+        _content(manifest_at(target, found[last][target.part])) == content
         for target in repositories(name)
         if target.part in found[last]
     )
-    finished = {target.part for target in repositories(name)} == found[last]
-    return (f"v{last}", finished) if same else (f"v{last + 1}", False)
+    number = int(wanted[1:]) if wanted else last if same else last + 1
+    if same and number == last:
+        return f"v{last}", len(found[last]) == len(repositories(name))
+    if number == last:
+        raise Refused(
+            f"release.version {wanted}: {name} has it already, with other content. Leave it empty "
+            f"for the next one, v{last + 1}."
+        )
+    if number < last:
+        raise Refused(
+            f"release.version {wanted}: {name} is at v{last}, and versions only go up. Leave it "
+            f"empty for v{last + 1}; `pairpress rollback` brings an earlier one back."
+        )
+    return f"v{number}", False
+
+
+def versions(name: str) -> dict[int, dict[str, str]]:
+    """Number: {part: commit} of every version that is tagged on any of the three."""
+    found: dict[int, dict[str, str]] = {}
+    for target in repositories(name):
+        tags = trees.refs_of(target).tags if exists(target) else {}
+        for tag_name, commit in tags.items():
+            if number := VERSION.fullmatch(tag_name):
+                found.setdefault(int(number[1]), {})[target.part] = commit
+    return found
+
+
+def last_manifest(name: str) -> dict[str, Any] | None:
+    """release.json of the highest version of the merged model, whose tag is written last."""
+    model = repositories(name)[-1]
+    tagged = {number: at["model"] for number, at in versions(name).items() if "model" in at}
+    return manifest_at(model, tagged[max(tagged)]) if tagged else None
 
 
 def last_release(name: str) -> ModelRef | None:
     """The merged model of the highest version; its tag is written last, so that one is complete."""
-    model = next(target for target in repositories(name) if target.part == "model")
-    versions = _versions(model)
-    return resolve_model(model.repo, f"v{max(versions)}", "last release") if versions else None
+    tagged = [number for number, at in versions(name).items() if "model" in at]
+    model = repositories(name)[-1]
+    return resolve_model(model.repo, f"v{max(tagged)}", "last release") if tagged else None
+
+
+def manifest_at(target: trees.Address, commit: str) -> dict[str, Any] | None:
+    """release.json at a commit; None where there is none, or one that somebody else wrote."""
+    from huggingface_hub.errors import RemoteEntryNotFoundError
+
+    def fetch() -> str | None:
+        try:  # by commit: what the cache holds under it cannot be stale
+            return writing().hf_hub_download(
+                target.repo, "release.json", repo_type=target.repo_type, revision=commit
+            )
+        except RemoteEntryNotFoundError:
+            return None
+
+    path = retrying(f"{target.repo}@{commit[:8]}", fetch)
+    if path is None:
+        return None
+    try:
+        manifest = json.loads(Path(path).read_bytes())
+    except ValueError:
+        return None
+    return manifest if isinstance(manifest, dict) else None
+
+
+def _content(manifest: dict[str, Any] | None) -> str | None:
+    return manifest.get("content") if manifest else None
 
 
 def commit_repository(target: Repository, folder: Path, message: str) -> Repository:
     """One commit on main that makes the repository hold exactly `folder`; none if it does already.
 
-    Raises InputError when main moved in between.
+    Raises Refused when main moved in between.
     """
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-
-    api = HfApi()
-    files = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
-    with hub_errors(f"{target.repo}"):
-        head = api.repo_info(target.repo, repo_type=target.repo_type).sha
-        remote = _remote_files(target, str(head))
-        changed = [name for name, path in files.items() if not _holds(remote.get(name), path)]
-        gone = [name for name in remote if name not in files and name != ".gitattributes"]
-        committed = bool(changed or gone)
-        if committed:
-            operations: list[Any] = [
-                CommitOperationAdd(path_in_repo=name, path_or_fileobj=files[name])
-                for name in changed
-            ]
-            operations += [CommitOperationDelete(path_in_repo=name) for name in gone]
-            commit = api.create_commit(
-                target.repo,
-                operations,
-                commit_message=message,
-                repo_type=target.repo_type,
-                parent_commit=head,
-            )
-            head = commit.oid
-    _compare(target, str(head), files)
-    return target.model_copy(update={"commit": str(head), "committed": committed})
+    head = trees.head_of(target)
+    commit, made = trees.commit(
+        target,
+        "main",
+        head,
+        trees.files_below(folder),
+        message,
+        f"{target.repo}: main moved from {head[:8]} meanwhile; nothing was overwritten. Run again.",
+    )
+    return target.model_copy(update={"commit": commit, "committed": made})
 
 
 def tag(target: Repository, version: str) -> Repository:
     """Give the commit its version; a tag that stands already must stand on this commit."""
-    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
 
-    api = HfApi()
-    with hub_errors(f"{target.repo}, tag {version}"):
-        refs = api.list_repo_refs(target.repo, repo_type=target.repo_type)
-        standing = {ref.name: ref.target_commit for ref in refs.tags}
-        if version not in standing:
-            api.create_tag(
-                target.repo, tag=version, revision=target.commit, repo_type=target.repo_type
-            )
-        elif standing[version] != target.commit:
+    def attempt() -> None:
+        standing = trees.refs_of(target).tags.get(version)
+        if standing == target.commit:
+            return
+        if standing is not None:
             raise Refused(
-                f"{target.repo}: tag {version} stands on commit {standing[version][:8]}, not on "
+                f"{target.repo}: tag {version} stands on commit {standing[:8]}, not on "
                 f"{target.commit[:8]}. Another run published it; run again for the next version."
             )
+        try:
+            writing().create_tag(
+                target.repo, tag=version, revision=target.commit, repo_type=target.repo_type
+            )
+        except HfHubHTTPError as error:
+            taken = error.response is not None and error.response.status_code in trees.MOVED
+            if not taken or version not in trees.refs_of(target).tags:
+                raise
+            attempt()
+
+    retrying(f"{target.repo}, tag {version}", attempt)
     return target.model_copy(update={"version": version})
 
 
 def published(target: Repository, version: str) -> Repository:
     """A repository as it stands under a version."""
-    from huggingface_hub import HfApi
-
     with hub_errors(f"{target.repo}@{version}"):
-        info = HfApi().repo_info(target.repo, repo_type=target.repo_type, revision=version)
-    return target.model_copy(update={"commit": str(info.sha), "version": version})
-
-
-def _versions(target: Repository) -> list[int]:
-    from huggingface_hub import HfApi
-
-    with hub_errors(target.repo):
-        if not HfApi().repo_exists(target.repo, repo_type=target.repo_type):
-            return []
-        tags = HfApi().list_repo_refs(target.repo, repo_type=target.repo_type).tags
-    return [int(found[1]) for ref in tags if (found := VERSION.fullmatch(ref.name))]
-
-
-def _released_digest(target: Repository, version: str) -> str | None:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
-
-    try:
-        with hub_errors(f"{target.repo}@{version}"):
-            path = hf_hub_download(
-                target.repo, "release.json", repo_type=target.repo_type, revision=version
-            )
-    except InputError as error:
-        if isinstance(error.__cause__, EntryNotFoundError):
-            return None  # a tag that somebody else made
-        raise
-    try:
-        digest: str | None = json.loads(Path(path).read_text())["digest"]
-    except (ValueError, KeyError, TypeError):
-        return None  # a release.json that somebody else wrote
-    return digest
-
-
-def _remote_files(target: Repository, commit: str) -> dict[str, Any]:
-    from huggingface_hub import HfApi
-    from huggingface_hub.hf_api import RepoFile
-
-    tree = HfApi().list_repo_tree(
-        target.repo, recursive=True, revision=commit, repo_type=target.repo_type
-    )
-    return {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
-
-
-def _compare(target: Repository, commit: str, files: dict[str, Path]) -> None:
-    """Every path on the Hub against the local file; nothing is tagged on unverified bytes."""
-    with hub_errors(f"{target.repo}@{commit[:8]}"):
-        remote = _remote_files(target, commit)
-    for name, path in files.items():
-        if not _holds(remote.get(name), path):
-            raise Refused(
-                f"{target.repo}@{commit[:8]}: {name} is not what was sent. "
-                "Nothing was tagged; run the same command again."
-            )
-
-
-def _holds(entry: Any, path: Path) -> bool:
-    """Whether a remote file has these bytes: sha256 for LFS files, git's blob id for others."""
-    if entry is None:
-        return False
-    if entry.lfs is not None:
-        return bool(entry.lfs.sha256 == file_digest(path))
-    data = path.read_bytes()
-    return bool(entry.blob_id == hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest())
-
-
-def _files(folder: Path) -> list[Path]:
-    """All files below a folder but a stage's own done.json, which names local things."""
-    return sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "done.json")
+        commit = trees.head_of(target, version)
+    return target.model_copy(update={"commit": commit, "version": version})

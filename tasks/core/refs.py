@@ -2,9 +2,11 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.core.proposing import Proposal
 from tasks.core.publish import Repository
 from tasks.core.settings import Recipe
 from tasks.core.stage import Folder
+from tasks.core.staging import Placed
 
 
 class Reference(BaseModel):
@@ -42,10 +44,32 @@ class Aligned(Reference):
     merged: Folder
 
 
-class Staged(Reference):
-    """A release on this disk, ready to go: what, whither, under which version."""
+class News(Reference):
+    """Whether there is anything to do: the digest of what a release would be made from."""
+
+    digest: str
+    standing: str | None  # the version of the last release, if that has this digest
+
+
+class Written(Reference):
+    """A release on this disk: what, whither, under which version."""
 
     folder: Folder
     targets: list[Repository]
     version: str
-    finished: bool  # True: the Hub holds this very release already
+    content: str  # digest of what the stages made
+    finished: bool  # True: the Hub holds this very content already
+    private: bool
+    changed: str  # what became of the pairs since the last release
+
+
+class Staged(Reference):
+    """A release on its branches, verified from there."""
+
+    written: Written
+    placed: list[Placed]  # empty: finished already
+
+
+class Published(Reference):
+    repositories: list[Repository]  # empty while people have to merge
+    proposals: list[Proposal] = []

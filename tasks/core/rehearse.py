@@ -125,7 +125,13 @@ def owners(recipe: Recipe) -> set[str]:
     return {OWNER} | {name.split("/")[0] for name in named if "/" in name}
 
 
-def put_on_hub(recipe: Recipe, shape: miniatures.Shape, folder: Path, hub: str) -> list[str]:
+def put_on_hub(
+    recipe: Recipe,
+    shape: miniatures.Shape,
+    judge: miniatures.Shape | None,
+    folder: Path,
+    hub: str,
+) -> list[str]:
     """Miniatures and rows under the recipe's own names; says what was put there.
 
     `hub`: the URL of the rehearsal's own. Raises RuntimeError if the client would talk to another.
@@ -148,8 +154,7 @@ def put_on_hub(recipe: Recipe, shape: miniatures.Shape, folder: Path, hub: str) 
         )
     _put(recipe.base.model, "model", folder / "base")
     reward = recipe.on_policy.reward_model if recipe.on_policy else None
-    if reward is not None:
-        judge = miniatures.shape_of(reward, "main")
+    if reward is not None and judge is not None:
         miniatures.write_judge(reward, judge, folder / "judge", texts)
         _put(reward, "model", folder / "judge")
         told.append(f"{reward}: {judge.config['model_type']}, a random judge")

@@ -332,7 +332,7 @@ class Tracking(Section):
     """TensorBoard files are always written; Weights & Biases where a project is named."""
 
     wandb_project: str | None = Field(None, min_length=1, description="Empty: not sent anywhere")
-    run_name: str | None = Field(None, min_length=1, description="Empty: repository and rate")
+    run_name: str | None = Field(None, min_length=1, description="Empty: repository, rate and beta")
     notes: str | None = Field(None, description="Why this run is done")
 
 

@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.metadata import version
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -26,6 +27,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from tasks.core.errors import InputError
+
+# Set while a plan asks what is finished: no stage is made then, and what tasks write for people goes
+# into this folder, which is thrown away.
+looking: ContextVar[Path | None] = ContextVar("looking", default=None)
 
 OUR_PACKAGES = ("tasks", "expectations", "demo")
 ROOT = Path(__file__).parents[2]
@@ -42,6 +47,10 @@ class Folder(BaseModel):
     facts: dict[str, Any] = {}
     seconds: float = 0.0  # what making it took, in this run or an earlier one
     cached: bool = False  # True: it was found whole, nothing ran
+
+
+class Unmade(Exception):
+    """While looking: the first stage whose folder is not there whole."""
 
 
 def work_folder() -> Path:
@@ -79,6 +88,10 @@ def build(
     }
     name = f"{stage}-{hashlib.sha256(_json(key).encode()).hexdigest()[:16]}"
     stages = work_folder() / "stages"
+    if looking.get():
+        if (found := _whole(stages / name)) is None:
+            raise Unmade(stage)
+        return found
     stages.mkdir(exist_ok=True)
     with locked(stages / f".{name}.lock"):
         return _whole(stages / name) or _make(stage, stages / name, key, make)

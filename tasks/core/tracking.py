@@ -28,7 +28,7 @@ NOT_SENT = ("offline", "disabled", "dryrun")  # WANDB_MODE that needs no account
 @dataclass(frozen=True)
 class Trackers:
     folder: Path  # of this training's files, whose names hold times
-    name: str  # unless tracking.run_name gives one
+    name: str
     tracking: Tracking = Tracking()
     config: dict[str, Any] = field(default_factory=dict)  # shown beside the curves
 
@@ -98,7 +98,7 @@ def _begin_run(trackers: Trackers) -> Any:
     try:
         return wandb.init(
             project=tracking.wandb_project,
-            name=tracking.run_name or trackers.name,
+            name=trackers.name,
             notes=tracking.notes,
             config=trackers.config,
             dir=str(trackers.folder),

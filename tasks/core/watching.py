@@ -4,6 +4,7 @@ in   transformers' callbacks: logged values, metrics of each evaluation
 out  Refused or Diverged ends a run that is broken; `stop_when` ends one that is done
 """
 
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,8 +42,6 @@ def whole_checkpoints(work: Path) -> list[Path]:
     transformers writes trainer_state.json after everything else; one that was torn while being
     written has none, or one that does not parse.
     """
-    import json
-
     found = []
     for folder in sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name[11:])):
         try:

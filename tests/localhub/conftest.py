@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from localhub.access import add_user
 from localhub.client_env import Server, client_environment, running
 
 _ALICE, _READER = "hf_aliceWritesToHerOwnAndToAcme", "hf_pairpressButOnlyToRead"
@@ -20,11 +21,8 @@ _ALICE, _READER = "hf_aliceWritesToHerOwnAndToAcme", "hf_pairpressButOnlyToRead"
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     root = tmp_path_factory.mktemp("localhub")
-    users = {
-        _ALICE: {"name": "alice", "orgs": ["acme"], "role": "write"},
-        _READER: {"name": "pairpress", "orgs": [], "role": "read"},
-    }
-    (root / "tokens.json").write_text(json.dumps(users))
+    add_user(root, _ALICE, "alice", ["acme"], "write")
+    add_user(root, _READER, "pairpress", [], "read")
     with running(root) as server:
         yield server
 
@@ -66,15 +64,16 @@ def nobody(hub: Server, connect: Callable[..., httpx.Client]) -> Iterator[httpx.
 
 @pytest.fixture
 def client_says(hub: Server, tmp_path: Path) -> Callable[..., Any]:
-    """Runs a script with the unchanged libraries and gives back what it bound to `said`.
+    """Runs scripts as one with the unchanged libraries and gives back what they bound to `said`.
 
-    A process of its own, since they read the environment at import. It knows `reader_token`.
+    A process of its own, since they read the environment at import. It knows the tokens of the
+    other users as `reader_token` and `alice_token`.
     """
 
-    def run(script: str) -> Any:
-        told = f"reader_token = {_READER!r}"
+    def run(*scripts: str) -> Any:
+        told = f"reader_token, alice_token = {_READER!r}, {_ALICE!r}"
         shown = "import json\nprint('said:' + json.dumps(said))"
-        code = "\n".join((told, textwrap.dedent(script), shown))
+        code = "\n".join((told, *map(textwrap.dedent, scripts), shown))
         environment = client_environment(hub.url, hub.token, tmp_path / "home")
         done = subprocess.run(
             [sys.executable, "-c", code],

@@ -28,9 +28,16 @@ def start(root: Path, *options: str) -> tuple[subprocess.Popen[str], str]:
 
 
 def commit_files(
-    client: httpx.Client, name: str, first: int, acknowledged: dict[str, tuple[str, bytes]]
+    client: httpx.Client,
+    name: str,
+    first: int,
+    acknowledged: dict[str, tuple[str, bytes]],
+    refs: dict[str, str],
 ) -> None:
-    """Commits one regular and one large file after the other, until the server is gone."""
+    """Commits one regular and one large file after the other, until the server is gone.
+
+    Each commit gets a tag, a branch or a pull request, in turn; `refs` holds the acknowledged ones.
+    """
     number = first
     while True:
         number += 1
@@ -50,17 +57,39 @@ def commit_files(
             reply = client.post("/pairpress/m.git/info/lfs/objects/batch", json=wanted)
             client.put(reply.json()["objects"][0]["actions"]["upload"]["href"], content=large)
             made = client.post("/api/models/pairpress/m/commit/main", content=body)
+            assert made.is_success, made.text
+            commit = made.json()["commitOid"]
+            acknowledged[path] = (commit, content)
+            acknowledged[f"{path}.bin"] = (commit, large)
+            ref, target = add_ref(client, f"{name}-{number}", commit, number % 3)
+            refs[ref] = target
         except httpx.TransportError:
             return
-        assert made.is_success, made.text
-        acknowledged[path] = (made.json()["commitOid"], content)
-        acknowledged[f"{path}.bin"] = (made.json()["commitOid"], large)
+
+
+def add_ref(client: httpx.Client, name: str, commit: str, sort: int) -> tuple[str, str]:
+    """The name of the new ref, once acknowledged, and the commit it has to point to."""
+    repo = "/api/models/pairpress/m"
+    if sort == 0:
+        client.post(f"{repo}/tag/{commit}", json={"tag": name}).raise_for_status()
+        return f"refs/tags/{name}", commit
+    if sort == 1:
+        client.post(f"{repo}/branch/{name}", json={"startingPoint": commit}).raise_for_status()
+        return f"refs/heads/{name}", commit
+    header = {"summary": f"propose {name}", "parentCommit": commit}
+    value = {"path": f"proposed/{name}", "content": "eA==", "encoding": "base64"}
+    entries = ({"key": "header", "value": header}, {"key": "file", "value": value})
+    body = "\n".join(json.dumps(entry) for entry in entries)
+    made = client.post(f"{repo}/commit/main?create_pr=1", content=body).raise_for_status().json()
+    number = made["pullRequestUrl"].rpartition("/")[2]
+    return f"refs/pr/{number}", made["commitOid"]
 
 
 def test_kill_9_in_the_middle_of_commits_loses_and_tears_nothing(
     tmp_path: Path, connect: Connect
 ) -> None:
     acknowledged: dict[str, tuple[str, bytes]] = {}
+    refs: dict[str, str] = {}
     urls = set()
     for turn in range(3):
         with running(tmp_path) as server:
@@ -69,7 +98,8 @@ def test_kill_9_in_the_middle_of_commits_loses_and_tears_nothing(
             client.post("/api/repos/create", json={"name": "m"})
             writers = [
                 threading.Thread(
-                    target=commit_files, args=(client, f"w{number}", turn * 1000, acknowledged)
+                    target=commit_files,
+                    args=(client, f"w{number}", turn * 1000, acknowledged, refs),
                 )
                 for number in range(3)
             ]
@@ -80,6 +110,7 @@ def test_kill_9_in_the_middle_of_commits_loses_and_tears_nothing(
             for writer in writers:
                 writer.join()
     assert len(acknowledged) >= 10  # the kills hit writers that were at work
+    assert {ref.split("/")[1] for ref in refs} == {"tags", "heads", "pr"}
 
     with running(tmp_path) as server, connect(server, server.token) as client:
         files = client.get("/api/models/pairpress/m/tree/main?recursive=true").json()
@@ -92,6 +123,16 @@ def test_kill_9_in_the_middle_of_commits_loses_and_tears_nothing(
             url = reply.links["next"]["url"] if "next" in reply.links else ""
         assert {made for made, _ in acknowledged.values()} <= set(commits)
         assert acknowledged.keys() <= present
+        listed = client.get("/api/models/pairpress/m/refs?include_prs=1").json()
+        kept = {
+            ref["ref"]: ref["targetCommit"]
+            for sort in ("branches", "tags", "pullRequests")
+            for ref in listed[sort]
+        }
+        assert refs.items() <= kept.items()
+        for number in (ref.rpartition("/")[2] for ref in refs if ref.startswith("refs/pr/")):
+            talk = client.get(f"/api/models/pairpress/m/discussions/{number}").json()
+            assert [event["type"] for event in talk["events"]] == ["comment", "commit"]
         for path, (_, content) in acknowledged.items():
             assert client.get(f"/pairpress/m/resolve/main/{path}").content == content
     for blob in (tmp_path / "blobs").glob("*/*"):
@@ -183,6 +224,10 @@ def test_a_killed_holder_leaves_no_server_behind(tmp_path: Path) -> None:
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
-    (tmp_path / "tokens.json").write_text('{"hf_x": {"name": "x", "orgs": [], "role": "owner"}}')
-    with pytest.raises(RuntimeError, match="the role of 'x' is 'owner'"), running(tmp_path):
-        pass
+    user = {"name": "x", "orgs": [], "role": "owner"}
+    for key, said in (("0" * 64, "the role of 'x' is 'owner'"), ("hf_secret", "sha256 is kept")):
+        (tmp_path / "tokens.json").write_text(json.dumps({key: user}))
+        with pytest.raises(RuntimeError, match=said) as refused, running(tmp_path):
+            pass
+        assert "Traceback" not in str(refused.value)
+        assert "hf_secret" not in str(refused.value)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi, hf_hub_download
 
+from localhub.access import add_user
 from localhub.client_env import Server
 from tasks.core.errors import InputError, Refused
 from tasks.core.hub import HubUnavailable, hub_errors
@@ -27,11 +28,8 @@ READER, ALICE = "hf_mayOnlyReadAsPairpress", "hf_aliceWritesToHerOwnAndToAcme"
 @pytest.fixture(autouse=True)
 def users(hub: Server) -> None:
     """Beside the owner: the same user with a token that only reads, and alice of acme."""
-    entries = {
-        READER: {"name": "pairpress", "orgs": [], "role": "read"},
-        ALICE: {"name": "alice", "orgs": ["acme"], "role": "write"},
-    }
-    (hub.root / "tokens.json").write_text(json.dumps(entries))
+    add_user(hub.root, READER, "pairpress", [], "read")
+    add_user(hub.root, ALICE, "alice", ["acme"], "write")
 
 
 def refusal(name: str) -> str:
@@ -64,12 +62,12 @@ def names(target: Repository) -> set[str]:
     }
 
 
-def release(name: str, digest: str, version: str, folder: Path, parts: set[str]) -> None:
+def release(name: str, content: str, version: str, folder: Path, parts: set[str]) -> None:
     """Commit and tag some parts of a release, as a run does that may be cut off in between."""
     for target in repositories(f"pairpress/{name}"):
         if target.part in parts:
             create(target, private=False)
-            fill(folder, release__json=json.dumps({"digest": digest}))
+            fill(folder, release__json=json.dumps({"content": content}))
             tag(commit_repository(target, folder, version), version)
 
 
@@ -230,16 +228,16 @@ def test_a_tag_may_be_given_twice_to_one_commit_and_never_to_another(
 
 
 def test_the_first_release_is_v1(hub: Server) -> None:
-    assert next_version("pairpress/unheard-of", "digest") == ("v1", False)
+    assert next_version("pairpress/unheard-of", "A") == ("v1", False)
 
 
-def test_a_finished_release_is_recognised_by_its_digest(hub: Server, tmp_path: Path) -> None:
+def test_a_finished_release_is_recognised_by_its_content(hub: Server, tmp_path: Path) -> None:
     release("finished", "A", "v1", tmp_path, {"dataset", "adapter", "model"})
     assert next_version("pairpress/finished", "A") == ("v1", True)
     assert next_version("pairpress/finished", "B") == ("v2", False)
 
 
-def test_a_half_tagged_release_is_continued_by_its_own_digest_only(
+def test_a_half_tagged_release_is_continued_by_its_own_content_only(
     hub: Server, tmp_path: Path
 ) -> None:
     release("half", "A", "v1", tmp_path, {"dataset", "adapter", "model"})

@@ -185,7 +185,7 @@ def test_a_rehearsal_never_writes_to_another_hub(tmp_path: Path) -> None:
     asked = rehearse.smaller(recipe()).recipe
     shape = miniatures.SHAPES[asked.base.model]
     with pytest.raises(RuntimeError, match=r"writes to http://127.0.0.1:1 alone"):
-        rehearse.put_on_hub(asked, shape, tmp_path, "http://127.0.0.1:1")
+        rehearse.put_on_hub(asked, shape, None, tmp_path, "http://127.0.0.1:1")
     assert not list(tmp_path.iterdir())
 
 

@@ -1,0 +1,288 @@
+"""A published release -> proof that it is what its release.json says, or the first difference.
+
+in   three repositories at their commits, or one of their names; nothing else is known
+out  a line for each thing that was verified; Refused with repository, file, expected and found
+
+`python -m tasks.core.audit` reads places from standard input and writes JSON lines: the process
+that audit_in_new_process starts, which shares no cache and no memory with the run that published.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from tasks.core.errors import InputError, Refused
+from tasks.core.fresh_folder import fresh_folder
+from tasks.core.hub import HubUnavailable, reading, retrying
+from tasks.core.publish import VERSION
+from tasks.core.release_found import (
+    MANIFEST,
+    PARTS,
+    Manifest,
+    Place,
+    fetch_base,
+    fetch_whole,
+    first_difference,
+    read_manifest,
+)
+from tasks.core.smoke import as_likely, ask, loaded
+from tasks.core.stage import ROOT
+from tasks.core.tokenizer_contract import require_same
+
+ENDS: dict[int, type[Exception]] = {1: Refused, 2: InputError, 75: HubUnavailable}
+CACHES = (  # all that would lie outside HF_HOME
+    *("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_ASSETS_CACHE", "HUGGINGFACE_ASSETS_CACHE"),
+    *("HF_DATASETS_CACHE", "HF_MODULES_CACHE", "HF_XET_CACHE", "XDG_CACHE_HOME"),
+)
+
+
+def places_of(name: str) -> list[Place]:
+    """OWNER/NAME[@tag], the name of any of the three repositories; without a tag the highest one
+    of the merged model, which is written last."""
+    repo, _, asked = name.partition("@")
+    repo_type, tags = _tags(repo)
+    tag = asked or _highest(repo, tags)
+    if tag not in tags:
+        raise InputError(
+            f"{repo}: no tag {tag}; it has {', '.join(sorted(tags)) or 'none'}. Give one of them."
+        )
+    repositories = _manifest_at(repo, repo_type, tags[tag]).repositories
+    if not asked and repositories["model"] != repo:
+        tag = _highest(repositories["model"], _tags(repositories["model"])[1])
+    places = []
+    for part in PARTS:
+        repo_type, tags = _tags(repositories[part])
+        if tag not in tags:
+            raise Refused(
+                f"{repositories[part]}: has no tag {tag}, so release {tag} is not complete. "
+                "Publish it again, or verify another one."
+            )
+        places.append(
+            Place.model_validate(
+                {
+                    "part": part,
+                    "repo": repositories[part],
+                    "repo_type": repo_type,
+                    "revision": tags[tag],
+                }
+            )
+        )
+    found = read_manifest(places[-1])[0].version
+    if found != tag:
+        raise Refused(f"{places[-1]}: its {MANIFEST} is of {found}, its tag is {tag}.")
+    return places
+
+
+def audit(places: list[Place]) -> Iterator[str]:
+    """Download, compare, load, ask. Raises Refused with the first difference."""
+    manifest = _one_manifest(places)
+    yield f"{MANIFEST} {manifest.version}: the same in {len(places)} repositories"
+    folders = {}
+    for place in places:
+        folders[place.part] = fetch_whole(place, manifest)
+        files = manifest.files[place.part].values()
+        size = sum(file.size for file in files)
+        yield f"{place}: {len(files)} files, {size:,} bytes, sha256 and size of each as listed"
+    yield _count_rows(next(one for one in places if one.part == "dataset"), manifest)
+    base = fetch_base(manifest.inputs.base)
+    for place in places:
+        if place.part != "dataset":
+            try:
+                require_same(base, folders[place.part], manifest.template_changed)
+            except Refused as refused:
+                raise Refused(f"{place}: {refused}") from refused
+            yield f"{place}: tokenizer as in the base {manifest.inputs.base}"
+    for place in places:
+        if place.part != "dataset":
+            adapter = folders["adapter"] if place.part == "adapter" else None
+            yield _ask_again(place, manifest, base if adapter else folders["model"], adapter)
+
+
+def _one_manifest(places: list[Place]) -> Manifest:
+    """The manifest that all repositories hold, which names just these repositories."""
+    if {place.part for place in places} != set(PARTS):
+        raise InputError(f"audit: a release is {', '.join(PARTS)}, and all are verified together.")
+    found = [read_manifest(place) for place in places]
+    manifest, text = found[0]
+    for place, (_, other) in zip(places, found, strict=True):
+        if other != text:
+            raise Refused(
+                f"{place}: its {MANIFEST} is not that of {places[0]}: "
+                f"{first_difference(text, other)}."
+            )
+        if manifest.repositories.get(place.part) != place.repo:
+            raise Refused(
+                f"{place}: its {MANIFEST} is of {manifest.repositories.get(place.part)}. It is a "
+                "copy, or was renamed."
+            )
+    return manifest
+
+
+def _count_rows(place: Place, manifest: Manifest) -> str:
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetsError
+
+    try:
+        found = retrying(str(place), lambda: load_dataset(place.repo, revision=place.revision))
+    except (InputError, HubUnavailable):
+        raise
+    except (DatasetsError, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise Refused(f"{place}: load_dataset cannot load it ({reason}).") from error
+    rows = {split: len(table) for split, table in found.items()}
+    expected = manifest.rows.dataset
+    if rows != expected:
+        raise Refused(f"{place}: load_dataset finds {_told(rows)}; listed are {_told(expected)}.")
+    return f"{place}: load_dataset finds {_told(rows)}, as listed"
+
+
+def _told(rows: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {split}" for split, count in rows.items()) + " rows"
+
+
+def _ask_again(place: Place, manifest: Manifest, model: Path, adapter: Path | None) -> str:
+    """The smoke questions, of the merged model or of base and adapter."""
+    questions = manifest.smoke.questions
+    near = 0
+    try:
+        with loaded(model, adapter) as (loaded_model, tokenizer):
+            asked = [question.messages for question in questions]
+            said = ask(loaded_model, tokenizer, asked, manifest.smoke.max_new_tokens)
+            for question, answer in zip(questions, said, strict=True):
+                expected = question.adapter if adapter else question.model
+                if answer == expected:
+                    continue
+                if not as_likely(loaded_model, tokenizer, question.messages, expected):
+                    raise Refused(
+                        f"{question.messages[-1]['content']!r}: answers {answer!r}, was evaluated "
+                        f"with {expected!r}."
+                    )
+                near += 1
+    except Refused as refused:
+        raise Refused(f"{place}: {refused}") from refused
+    what = f"{place}: loaded with {manifest.inputs.base}" if adapter else f"{place}: loaded"
+    rounding = f", {near} of them but for rounding on this machine" if near else ""
+    return f"{what}, {len(said)} questions answered as evaluated{rounding}"
+
+
+def _manifest_at(repo: str, repo_type: str, revision: str) -> Manifest:
+    part = "dataset" if repo_type == "dataset" else "model"
+    place = {"part": part, "repo": repo, "repo_type": repo_type, "revision": revision}
+    return read_manifest(Place.model_validate(place))[0]
+
+
+def _tags(repo: str) -> tuple[str, dict[str, str]]:
+    """(model or dataset, {tag: commit})."""
+    for repo_type in ("model", "dataset"):
+        if retrying(repo, partial(reading().repo_exists, repo, repo_type=repo_type)):
+            refs = retrying(repo, partial(reading().list_repo_refs, repo, repo_type=repo_type))
+            return repo_type, {ref.name: ref.target_commit for ref in refs.tags}
+    raise InputError(
+        f"{repo}: no model and no data set of that name, or it is private to somebody else. Give "
+        "OWNER/NAME of a published release, and a token in HF_TOKEN that may read it."
+    )
+
+
+def _highest(repo: str, tags: dict[str, str]) -> str:
+    numbers = [int(found[1]) for name in tags if (found := VERSION.fullmatch(name))]
+    if not numbers:
+        raise InputError(f"{repo}: no release was tagged (v1, v2 ...), so there is none to verify.")
+    return f"v{max(numbers)}"
+
+
+def audit_in_new_process(
+    places: list[Place], tell: Callable[[str], None] = lambda line: None
+) -> list[str]:
+    """The same in a process of its own with an empty cache, and without the write token; its lines
+    are told as they come. A person's interrupt ends it too."""
+    with fresh_folder("verifying") as home, (home / "log").open("w+") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "tasks.core.audit"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=_environment(home),
+            cwd=home,  # a folder named like a repository would be read in its place
+        )
+        try:
+            lines, error = _listen(process, places, tell)
+        finally:
+            process.kill()  # if it has not ended by itself
+            process.wait()
+        log.seek(0)
+        last = " ".join(log.read()[-500:].split())
+    if process.returncode == 0 and not error:
+        return lines
+    if process.returncode in ENDS and error:
+        raise ENDS[process.returncode](error)
+    raise RuntimeError(f"verify: its process ended with {process.returncode}: {last}")
+
+
+def _listen(
+    process: subprocess.Popen[str], places: list[Place], tell: Callable[[str], None]
+) -> tuple[list[str], str]:
+    """(what it verified, why it did not). Its standard input stays open: it lives as long as we."""
+    assert process.stdin is not None and process.stdout is not None
+    with suppress(BrokenPipeError):  # it has ended already; its log says why
+        process.stdin.write(json.dumps([place.model_dump() for place in places]) + "\n")
+        process.stdin.flush()
+    lines: list[str] = []
+    for text in process.stdout:
+        said = json.loads(text)
+        if "error" in said:
+            process.wait()
+            return lines, said["error"]
+        lines.append(said["verified"])
+        tell(said["verified"])
+    process.wait()
+    return lines, ""
+
+
+def _environment(home: Path) -> dict[str, str]:
+    from huggingface_hub import constants
+
+    kept = {name: value for name, value in os.environ.items() if name not in CACHES}
+    kept.pop("HF_WRITE_TOKEN", None)
+    return kept | {
+        "HF_HOME": str(home / "hf"),
+        # Who is logged in stays so: the token's file would be looked for in the new HF_HOME.
+        "HF_TOKEN_PATH": str(Path(constants.HF_TOKEN_PATH).expanduser().absolute()),
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
+    }
+
+
+def main() -> int:
+    """The new process: places on standard input, JSON lines on standard output."""
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a library prints is no line of ours
+    places = [Place.model_validate(one) for one in json.loads(sys.stdin.readline())]
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+    def say(**what: str) -> None:
+        print(json.dumps(what), file=out, flush=True)
+
+    try:
+        for line in audit(places):
+            say(verified=line)
+    except tuple(ENDS.values()) as error:
+        say(error=str(error))
+        return next(code for code, kind in ENDS.items() if isinstance(error, kind))
+    return 0
+
+
+def _end_with_parent() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""What stands on the Hub that the next release builds on: people's own words, and the last pairs.
+
+in   a release's repositories
+out  by part what people wrote on its card; what became of the pairs since the last version
+"""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tasks.core.cards import peoples
+from tasks.core.changed_rows import Changed, compare
+from tasks.core.hub import reading, retrying
+from tasks.core.publish import Repository, exists, versions
+from tasks.core.stage import Folder
+from tasks.core.trees import head_of
+
+
+def peoples_words(targets: list[Repository]) -> dict[str, str]:
+    """Of the cards on main; a repository that is not there yet has none."""
+    return {one.part: peoples(_card(one)) for one in targets if exists(one)}
+
+
+def _card(target: Repository) -> str:
+    from huggingface_hub.errors import RemoteEntryNotFoundError
+
+    commit = head_of(target)
+
+    def fetch() -> str:
+        try:  # by commit: what the cache holds under it cannot be stale
+            path = reading().hf_hub_download(
+                target.repo, "README.md", repo_type=target.repo_type, revision=commit
+            )
+        except RemoteEntryNotFoundError:
+            return ""
+        return Path(path).read_bytes().decode("utf-8", "replace")
+
+    return retrying(f"{target.repo}@{commit[:8]}", fetch)
+
+
+def changed_pairs(name: str, pairs: Folder) -> Changed:
+    """Against the data set of the last complete version, which the merged model's tag shows."""
+    complete = {number: at for number, at in versions(name).items() if "model" in at}
+    with TemporaryDirectory() as scratch:
+        new = Path(scratch) / "data"
+        new.mkdir()
+        (new / "rows.parquet").symlink_to(pairs.path / "rows.parquet")
+        if not complete:
+            return compare(None, new.parent)
+        last = max(complete)
+
+        def fetch() -> str:
+            return reading().snapshot_download(
+                f"{name}-pairs",
+                repo_type="dataset",
+                revision=complete[last]["dataset"],
+                allow_patterns="data/*",
+            )
+
+        old = Path(retrying(f"{name}-pairs@v{last}", fetch))
+        return compare(old, new.parent, f"v{last}")

@@ -1,0 +1,140 @@
+"""A release's local folders -> a commit on a branch of each repository, unseen from main.
+
+in   folder/PART with the files of each repository, the version, the digest of the content
+out  Placed: the staged commit, and the head of main on which it stands
+
+The Hub itself remembers what a killed run staged: the branch is named after the version, and its
+commit's parent is the head that main had then. The same command finds both again.
+"""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.core import trees
+from tasks.core.errors import InputError, Refused
+from tasks.core.hub import retrying, writing
+from tasks.core.publish import Repository, create, manifest_at, require_private
+from tasks.core.trees import LocalFiles, RepoType
+
+BRANCHES = "release/"
+ABANDONED = timedelta(days=1)  # a branch of another release that is older is nobody's any more
+
+
+class Placed(BaseModel):
+    """One part of a release on its branch."""
+
+    model_config = ConfigDict(frozen=True)
+
+    part: str
+    repo: str
+    repo_type: RepoType
+    head: str  # of main when it was staged
+    commit: str  # the staged one
+
+
+def branch_of(version: str) -> str:
+    return f"{BRANCHES}{version}"
+
+
+def stage(
+    targets: list[Repository],
+    folder: Path,
+    version: str,
+    content: str,
+    private: bool,
+    messages: dict[str, str],
+) -> list[Placed]:
+    """One commit a repository on release/VERSION; none where the same files are there already.
+
+    Raises Refused where another release is being staged under this version, InputError where a
+    private release would go to a public repository.
+    """
+    if private:  # all of them, before anything is made
+        for target in targets:
+            require_private(target)
+    placed = []
+    for target in targets:
+        create(target, private)
+        files = trees.files_below(folder / target.part)
+        placed.append(stage_part(target, files, version, content, messages[target.part]))
+    return placed
+
+
+def stage_part(
+    target: Repository, files: LocalFiles, version: str, content: str, message: str
+) -> Placed:
+    branch = branch_of(version)
+    refs = trees.refs_of(target)
+    if "main" not in refs.branches:
+        raise InputError(f"{target.repo}: it has no branch main. Make one, or delete it.")
+    head = refs.branches["main"]
+    tip = refs.branches.get(branch)
+    if tip is not None and tip != head:
+        kept = _kept(target, branch, tip, content, files)
+        if kept is not None:
+            return kept
+        remove_branch(target, branch)
+        tip = None
+    if tip is None:
+        _add_branch(target, branch, head)
+    conflict = (
+        f"{target.repo}: another run is staging {version} on branch {branch}; nothing was "
+        "overwritten. Wait until it is done and run again; if it died, `pairpress clean` removes "
+        "what it left."
+    )
+    commit, _ = trees.commit(target, branch, head, files, message, conflict)
+    return _placed(target, head, commit)
+
+
+def _kept(
+    target: Repository, branch: str, tip: str, content: str, files: LocalFiles
+) -> Placed | None:
+    """What an earlier run staged, if it is this release; None if it may be replaced."""
+    if trees.holds(target, tip, files):
+        history = trees.history_of(target, tip)
+        return _placed(target, history[1].commit_id, tip)
+    manifest = manifest_at(target, tip)
+    if manifest is not None and manifest.get("content") == content:
+        return None  # ours, with another card
+    main = {commit.commit_id for commit in trees.history_of(target, "main")}
+    newest = trees.history_of(target, tip)[0]
+    if tip in main or datetime.now(UTC) - newest.created_at > ABANDONED:
+        return None  # nothing was staged on it, or nobody came back for it
+    raise Refused(
+        f"{target.repo}: branch {branch} holds another release, staged "
+        f"{newest.created_at:%Y-%m-%d %H:%M} UTC; nothing was overwritten. Wait until that run is "
+        "done and run again; if it died, `pairpress clean` removes what it left."
+    )
+
+
+def _placed(target: Repository, head: str, commit: str) -> Placed:
+    return Placed(
+        part=target.part, repo=target.repo, repo_type=target.repo_type, head=head, commit=commit
+    )
+
+
+def _add_branch(target: Repository, branch: str, head: str) -> None:
+    def make() -> None:
+        writing().create_branch(
+            target.repo, branch=branch, revision=head, repo_type=target.repo_type, exist_ok=True
+        )
+
+    retrying(f"{target.repo}, branch {branch}", make)
+
+
+def remove_branch(target: trees.Address, branch: str) -> bool:
+    """Whether it was there."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    def remove() -> bool:
+        try:
+            writing().delete_branch(target.repo, branch=branch, repo_type=target.repo_type)
+        except HfHubHTTPError as error:
+            if error.response is None or error.response.status_code != 404:
+                raise
+            return False
+        return True
+
+    return retrying(f"{target.repo}, branch {branch}", remove)

@@ -1,0 +1,31 @@
+"""What of a recipe is finished already: the tasks run as in a run, up to the first stage to be made.
+
+in   the recipe, its base at its commit
+out  names of the stages found whole, and the first that is not (None: all are)
+"""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from tasks import staged
+from tasks.core.errors import InputError, Refused
+from tasks.core.hub import HubUnavailable
+from tasks.core.stage import Unmade, looking
+
+
+def finished_stages(run: Callable[[], object]) -> tuple[list[str], str | None]:
+    """`run` calls the tasks; it makes nothing, downloads no weights and reaches no server of Prefect."""
+    staged.found_finished.clear()
+    with tempfile.TemporaryDirectory() as thrown_away:
+        token = looking.set(Path(thrown_away))
+        try:
+            run()
+            missing = None
+        except Unmade as error:
+            missing = str(error)
+        except (InputError, Refused, HubUnavailable):
+            missing = "what comes next"  # a run would say what is wrong
+        finally:
+            looking.reset(token)
+    return list(staged.found_finished), missing

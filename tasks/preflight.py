@@ -1,0 +1,67 @@
+"""Before anything costs: tokens, access, files, base, licences; and whether there is news at all."""
+
+import os
+
+from prefect.blocks.system import Secret
+
+from tasks.core import merge, plan, unchanged
+from tasks.core.models import ModelRef, load_tokenizer, resolve_model
+from tasks.core.promoting import remove_branches
+from tasks.core.publish import last_manifest, repositories
+from tasks.core.refs import News
+from tasks.core.render import require_chat_template
+from tasks.core.safe_weights import require_safe_base
+from tasks.core.settings import Base, Lora, Recipe
+from tasks.core.trainer import require_modules
+from tasks.staged import log, passing, stage_task
+
+RETRIED = {"retries": 2, "retry_delay_seconds": 2, "retry_condition_fn": passing}
+SECRETS = {"HF_TOKEN": "hf-token", "HF_WRITE_TOKEN": "hf-write-token"}
+
+
+@stage_task("preflight", **RETRIED)
+def try_everything(recipe: Recipe) -> str:
+    """What `pairpress plan` looks at, before anything costs; returns the repository's full name."""
+    tokens_from_blocks()
+    found = plan.look(recipe)
+    for note in found.notes:
+        log(f"preflight: {note}")
+    plan.require(found)
+    log(f"preflight: {found.repository} on {found.hub} as {found.user}, next {found.version}")
+    return found.repository
+
+
+def tokens_from_blocks() -> None:
+    """From Prefect's Secret blocks into this process, where its environment has no token at all: one
+    that is set there may be meant for another Hub than the blocks'."""
+    if any(os.environ.get(variable) for variable in SECRETS):
+        return
+    for variable, block in SECRETS.items():
+        try:
+            os.environ[variable] = Secret.load(block).get()
+        except ValueError:  # there is no such block
+            continue
+
+
+@stage_task("anything new", **RETRIED)
+def look_for_news(repository: str, recipe: Recipe) -> News:
+    """Whether the last release was made from the same inputs, settings and sources."""
+    inputs, sources = unchanged.inputs_of(recipe), unchanged.stage_sources()
+    digest = unchanged.release_digest(recipe, inputs, sources, unchanged.package_versions())
+    last = last_manifest(repository)
+    if last is None or last.get("digest") != digest:
+        return News(digest=digest, standing=None)
+    version = str(last["version"])
+    remove_branches(repositories(repository), version)  # of a run that was killed at its very end
+    return News(digest=digest, standing=version)
+
+
+@stage_task("pin base", **RETRIED)
+def pin_base(base: Base, lora: Lora) -> ModelRef:
+    """The commit to start from; refuses a model without a chat template, or not to be merged."""
+    pinned = resolve_model(base.model, base.revision)
+    require_safe_base(pinned.repo, pinned.revision)
+    require_chat_template(load_tokenizer(pinned), base.model)
+    merge.require_mergeable(pinned)
+    require_modules(pinned, lora)
+    return pinned

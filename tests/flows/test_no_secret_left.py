@@ -1,0 +1,143 @@
+"""A whole release with known tokens, one to read and one to write: neither is left anywhere.
+
+in   everything that the run left: its folder, Prefect's, the caches, the Hub's store, what it said
+out  where a token stands, plain or as base64, also in pieces across the pages of a database
+"""
+
+import base64
+import secrets
+import sqlite3
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from ground import pairpress
+
+from localhub.access import add_user
+from localhub.client_env import running
+
+
+@dataclass(frozen=True)
+class Ran:
+    root: Path  # work folder, Prefect's home, caches, Hub
+    tokens: dict[str, str]
+    done: subprocess.CompletedProcess[str]
+
+
+def needles(token: str) -> list[bytes]:
+    """The token, and what base64 makes of it at each of the three places in a group."""
+    shifted = [base64.b64encode(b"\0" * n + token.encode())[4:-4] for n in range(3)]
+    return [token.encode(), *shifted]
+
+
+def found_in(folder: Path, token: str) -> list[str]:
+    """Files that hold it, and tables of SQLite databases."""
+    found = []
+    for path in sorted(one for one in folder.rglob("*") if one.is_file()):
+        content = path.read_bytes()
+        name = path.relative_to(folder).as_posix()
+        if any(needle in content for needle in needles(token)):
+            found.append(name)
+        if content.startswith(b"SQLite format 3"):
+            found += [f"{name}: {table}" for table in tables_with(path, needles(token))]
+    return found
+
+
+def tables_with(database: Path, sought: list[bytes]) -> list[str]:
+    """A value that is longer than a page lies in pieces: SQLite puts it together again."""
+    with sqlite3.connect(database) as opened:
+        names = opened.execute("select name from sqlite_master where type = 'table'").fetchall()
+        return [
+            name
+            for (name,) in names
+            for row in opened.execute(f'select * from "{name}"')
+            if any(one in repr(row).encode() for one in sought)
+        ]
+
+
+def test_the_search_finds_a_token_in_a_text_a_pickle_as_base64_and_a_long_value(tmp_path):
+    token = f"hf_{secrets.token_hex(16)}"
+    (tmp_path / "run.log").write_text(f"told {token} to everybody")
+    for shift in range(3):
+        packed = base64.b64encode(b"x" * shift + token.encode() + b"end")
+        (tmp_path / f"result-{shift}").write_bytes(packed)
+    with sqlite3.connect(tmp_path / "prefect.db") as opened:
+        opened.execute("create table log (message text)")
+        for n in range(4096):  # wherever a page ends, one of them lies across it
+            opened.execute("insert into log values (?)", ("-" * (5000 + n) + token + "-" * 5000,))
+    (tmp_path / "innocent").write_text(token[:-1])
+    assert set(found_in(tmp_path, token)) == {
+        "run.log",
+        *(f"result-{shift}" for shift in range(3)),
+        "prefect.db",
+        "prefect.db: log",
+    }
+
+
+def run_with_tokens(root: Path, *arguments: str, line_end: str = "") -> Ran:
+    hub = root / "hub"
+    tokens = {kind: f"hf_{secrets.token_hex(17)}" for kind in ("read", "write")}
+    for kind, token in tokens.items():
+        add_user(hub, token, f"pairpress-{kind}", ["pairpress"], kind)
+    with running(hub) as server:
+        done = pairpress(
+            *arguments,
+            HF_ENDPOINT=server.url,
+            HF_TOKEN=tokens["read"] + line_end,
+            HF_WRITE_TOKEN=tokens["write"] + line_end,
+            HF_HOME=str(root / "hf"),
+            PREFECT_HOME=str(root / "prefect"),
+            PAIRPRESS_HOME=str(root / "work"),
+        )
+        owner = server.token
+    return Ran(root, tokens | {"owner": owner}, done)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    root = tmp_path_factory.mktemp("secrets")
+    (root / "hub").mkdir(mode=0o700)
+    ran = run_with_tokens(root, "run", "demo", line_end="\n")
+    assert ran.done.returncode == 0, ran.done.stderr[-3000:]
+    return ran
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["read", "write"])
+def test_a_token_is_left_nowhere_after_a_whole_release(ran: Ran, kind: str) -> None:
+    assert ran.tokens[kind] not in ran.done.stdout + ran.done.stderr
+    assert found_in(ran.root, ran.tokens[kind]) == []
+
+
+@pytest.mark.slow
+def test_the_search_saw_all_that_a_release_leaves(ran: Ran) -> None:
+    names = {path.relative_to(ran.root).as_posix() for path in ran.root.rglob("*")}
+    assert "prefect/prefect.db" in names
+    for part in ("runs/latest/release.json", "stages", "hub/blobs"):
+        assert any(part in name for name in names), part
+    assert any(name.endswith("model/release.json") for name in names)
+    assert any(name.endswith("dataset/README.md") for name in names)
+    # The Hub's own token is the client's credential: one file, for its owner's eyes.
+    assert found_in(ran.root, ran.tokens["owner"]) == ["hub/token"]
+    assert (ran.root / "hub" / "token").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.slow
+def test_a_token_that_may_not_write_is_refused_and_never_shown(tmp_path: Path, ran: Ran) -> None:
+    (tmp_path / "hub").mkdir(mode=0o700)
+    token = f"hf_{secrets.token_hex(17)}"
+    add_user(tmp_path / "hub", token, "pairpress-read", ["pairpress"], "read")
+    with running(tmp_path / "hub") as server:
+        done = pairpress(
+            *("run", "demo"),
+            HF_ENDPOINT=server.url,
+            HF_TOKEN=token,
+            HF_WRITE_TOKEN=token,
+            HF_HOME=str(tmp_path / "hf"),
+            PREFECT_HOME=str(tmp_path / "prefect"),
+            PAIRPRESS_HOME=str(tmp_path / "work"),
+        )
+    assert done.returncode == 2, done.stderr[-3000:]
+    assert token not in done.stdout + done.stderr
+    assert found_in(tmp_path, token) == []

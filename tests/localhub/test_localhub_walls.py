@@ -1,0 +1,358 @@
+"""What gets through to a localhub and what does not: tokens, signatures, raw bytes, full disks."""
+
+import hashlib
+import hmac
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from localhub.client_env import Server, running
+
+Connect = Callable[..., httpx.Client]
+ROOT = Path(__file__).parents[2]
+
+
+def localhub(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "localhub", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+
+def batch(client: httpx.Client, repo: str, content: bytes, *transfers: str) -> dict:
+    oid = hashlib.sha256(content).hexdigest()
+    body = {
+        "operation": "upload",
+        "transfers": transfers,
+        "objects": [{"oid": oid, "size": len(content)}],
+    }
+    reply = client.post(f"/{repo}.git/info/lfs/objects/batch", json=body).raise_for_status()
+    return reply.json()["objects"][0]["actions"]
+
+
+# Tokens
+
+
+def test_a_token_is_added_while_the_server_runs_and_kept_hashed_only(
+    tmp_path: Path, connect: Connect
+) -> None:
+    with running(tmp_path) as server:
+        added = localhub(
+            "--root", tmp_path, "--add-token", "ann", "--role", "write", "--org", "acme"
+        )
+        token = added.stdout.strip()
+        assert token.startswith("hf_") and len(token) == len(server.token)
+        ann = connect(server, token)
+        assert ann.get("/api/whoami-v2").json()["orgs"] == [{"type": "org", "name": "acme"}]
+        created = ann.post("/api/repos/create", json={"name": "m", "organization": "acme"})
+        assert created.is_success
+
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path for path in kept if token in path.read_text(errors="replace")] == []
+    digest = hashlib.sha256(token.encode()).hexdigest()
+    assert list(json.loads((tmp_path / "tokens.json").read_text())) == [digest]
+    holding_the_owners = [p.name for p in kept if server.token in p.read_text(errors="replace")]
+    assert holding_the_owners == ["token"]  # what its clients show; the server's is the hash of it
+    for secret in ("token", "signing.key"):
+        assert (tmp_path / secret).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_token_for_a_name_that_no_user_can_have_is_refused(tmp_path: Path) -> None:
+    for name in ("../x", "datasets", ""):
+        refused = localhub("--root", tmp_path, "--add-token", name)
+        assert refused.returncode == 2
+        assert "no user can be called" in refused.stderr
+    assert not (tmp_path / "tokens.json").exists()
+
+
+# Signed URLs
+
+
+def test_an_upload_url_expires_and_its_time_cannot_be_moved(
+    hub: Server, owner: httpx.Client, nobody: httpx.Client
+) -> None:
+    owner.post("/api/repos/create", json={"name": "expiring"})
+    content = b"signed weights"
+    href = urlsplit(batch(owner, "pairpress/expiring", content)["upload"]["href"])
+    query = dict(pair.split("=") for pair in href.query.split("&"))
+    key = (hub.root / "signing.key").read_text().encode()
+
+    def put(expires: int, signed_for: int) -> int:
+        text = f"{signed_for} PUT {href.path} {len(content)}".encode()
+        signature = hmac.new(key, text, hashlib.sha256).hexdigest()
+        url = f"{href.path}?size={len(content)}&expires={expires}&signature={signature}"
+        return nobody.put(url, content=content).status_code
+
+    now = int(time.time())
+    assert 3500 < int(query["expires"]) - now <= 3600
+    assert put(now - 1, now - 1) == 403  # rightly signed, and over
+    assert put(now + 60, now - 1) == 403  # what is signed is the time as well
+    assert put(now + 60, now + 60) == 200
+
+
+def test_a_part_of_an_upload_is_taken_only_where_and_as_it_was_signed(
+    owner: httpx.Client, nobody: httpx.Client
+) -> None:
+    owner.post("/api/repos/create", json={"name": "in-parts"})
+    content = os.urandom(33 * 2**20)
+    upload = batch(owner, "pairpress/in-parts", content, "basic", "multipart")["upload"]
+    size, href = int(upload["header"].pop("chunk_size")), upload["href"]
+    parts = [content[at : at + size] for at in range(0, len(content), size)]
+    assert list(upload["header"]) == [str(number + 1) for number in range(len(parts))]
+    urls = list(upload["header"].values())
+
+    def complete(etags: list[str]) -> int:
+        told = [{"partNumber": n + 1, "etag": etag} for n, etag in enumerate(etags)]
+        return nobody.post(href, json={"oid": "x", "parts": told}).status_code
+
+    assert complete(["x"] * len(parts)) == 404  # no part is here yet
+    assert nobody.put(urls[0].replace("/1?", "/2?"), content=parts[0]).status_code == 403
+    assert nobody.put(urls[0], content=parts[0][:-1]).status_code == 400
+    assert nobody.put(urls[0], content=parts[0] + b"x").status_code == 400
+    sent = zip(urls, parts, strict=True)
+    etags = [nobody.put(url, content=part).headers["ETag"] for url, part in sent]
+    nobody.put(urls[1], content=bytes(size))
+    assert complete(etags) == 400  # the second part is another one now
+    nobody.put(urls[1], content=parts[1])
+    assert complete(etags[:2]) == 400
+    assert complete(etags) == 200
+    assert complete(etags) == 200  # the answer was lost: nothing is wrong
+    assert (
+        not owner.post(
+            "/pairpress/in-parts.git/info/lfs/objects/batch",
+            json={
+                "operation": "upload",
+                "objects": [{"oid": hashlib.sha256(content).hexdigest(), "size": len(content)}],
+            },
+        )
+        .json()["objects"][0]
+        .get("actions")
+    )
+
+
+# Raw bytes
+
+
+def ask(hub: Server, request: bytes) -> bytes:
+    """What comes back until the connection ends, b"" where it was cut."""
+    at = urlsplit(hub.url)
+    with socket.create_connection((at.hostname, at.port), timeout=10) as connection:
+        try:
+            connection.sendall(request)
+        except ConnectionError:
+            return b""
+        answer = b""
+        try:
+            while chunk := connection.recv(65536):
+                answer += chunk
+        except ConnectionError:
+            pass
+        return answer
+
+
+CLOSE = b"Host: localhost\r\nConnection: close\r\n"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/../../token",
+        b"/..%2f..%2ftoken",
+        b"/%2e%2e/%2e%2e/token",
+        b"//etc/passwd",
+        b"/pairpress/raw/resolve/main/../../../../token",
+        b"/pairpress/raw/resolve/main/..%2f..%2f..%2f..%2ftoken",
+        b"/pairpress/raw/resolve/main/%2e%2e/%2e%2e/%2e%2e/token",
+        b"/pairpress/raw/resolve/main//etc/passwd",
+        b"/pairpress/raw/resolve/%2e%2e%2f%2e%2e/token",
+        b"/pairpress/..%2f..%2f..%2ftoken%00/resolve/main/a",
+        b"/api/models/pairpress/raw/tree/main/..%2f..",
+        b"/api/models/..%2f..%2f..%2f/token",
+        b"/lfs/..%2f..%2ftoken?size=1&expires=9999999999&signature=0",
+        "/pairpress/räw/resolve/main/ä".encode(),
+        b"/pairpress/raw/resolve/main/%ff%fe%00",
+    ],
+)
+def test_no_path_as_raw_bytes_leads_out_of_the_repositories(
+    hub: Server, owner: httpx.Client, path: bytes
+) -> None:
+    owner.post("/api/repos/create", json={"name": "raw"})
+    secrets = [(hub.root / name).read_bytes() for name in ("token", "signing.key")]
+    for method in (b"GET", b"PUT", b"DELETE"):
+        token = b"Authorization: Bearer " + hub.token.encode() + b"\r\n"
+        answer = ask(hub, method + b" " + path + b" HTTP/1.1\r\n" + token + CLOSE + b"\r\n")
+        assert answer.split(b" ")[1][:1] == b"4", answer[:200]
+        assert not any(secret in answer for secret in secrets)
+        assert b"root:" not in answer
+    assert owner.get("/api/whoami-v2").is_success
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\r\nX-Long: " + b"a" * 2**20,  # a header line without an end
+        b"GET /" + b"a" * 2**20 + b" HTTP/1.1\r\n" + CLOSE + b"\r\n",
+        b"GET / HTTP/1.1\r\n" + b"X-Many: aaaaaaaa\r\n" * 50_000 + CLOSE + b"\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00" + os.urandom(512),  # TLS spoken to a plain server
+        b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
+        b"POST /api/validate-yaml HTTP/1.1\r\nHost: a\r\nContent-Length: -5\r\n\r\n",
+    ],
+    ids=["endless header", "long path", "many headers", "tls", "two lengths", "negative length"],
+)
+def test_a_head_that_is_too_large_or_no_http_is_refused(
+    hub: Server, owner: httpx.Client, head: bytes
+) -> None:
+    answer = ask(hub, head)
+    assert answer == b"" or answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 431")), answer[:100]
+    assert owner.get("/api/whoami-v2").is_success
+
+
+def test_a_body_that_tells_something_may_not_be_large(owner: httpx.Client) -> None:
+    huge = (b"x" * 2**20 for _ in range(20))
+    assert owner.post("/api/validate-yaml", content=huge).status_code == 413
+    assert owner.get("/api/whoami-v2").is_success
+
+
+def test_nothing_but_this_machine_reaches_it_unless_told(hub: Server) -> None:
+    assert urlsplit(hub.url).hostname == "127.0.0.1"
+    port = urlsplit(hub.url).port
+    listening = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
+    bound = [
+        line.split()[1].split(":")[0]
+        for line in listening.splitlines()
+        if line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "0A"
+    ]
+    assert bound == ["0100007F"]  # 127.0.0.1, in the kernel's order of bytes
+
+
+def test_it_answers_within_a_second_of_being_started(tmp_path: Path) -> None:
+    begun = time.monotonic()
+    command = [sys.executable, "-m", "localhub", "--root", str(tmp_path)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    took = time.monotonic() - begun
+    process.terminate()
+    process.wait(10)
+    assert line.startswith("localhub: http://127.0.0.1:")
+    assert took < (1 if len(os.sched_getaffinity(0)) > 2 * os.getloadavg()[0] else 5)
+
+
+# Full disks
+
+
+@pytest.fixture
+def small(tmp_path: Path, connect: Connect) -> Iterator[httpx.Client]:
+    """A localhub whose kernel lets no file of it grow over 1 MiB."""
+    most = 2**20
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+    command = [sys.executable, "-m", "localhub", "--root", str(tmp_path)]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=limited
+    )
+    assert process.stdout is not None
+    url = process.stdout.readline().split()[1]
+    token = (tmp_path / "token").read_text()
+    with connect(Server(url, token, tmp_path), token) as client:
+        yield client
+    process.send_signal(signal.SIGTERM)
+    process.wait(10)
+
+
+def test_what_the_disk_does_not_take_is_answered_507_and_leaves_nothing(
+    small: httpx.Client, tmp_path: Path
+) -> None:
+    small.post("/api/repos/create", json={"name": "m"}).raise_for_status()
+    before = sorted(tmp_path.rglob("*"))
+    content = os.urandom(40 * 2**20)
+    head = small.get("/api/models/pairpress/m").json()["sha"]
+
+    href = batch(small, "pairpress/m", content)["upload"]["href"]
+    refused = small.put(href, content=content)
+    assert refused.status_code == 507
+    assert "disk" in refused.json()["error"]
+    upload = batch(small, "pairpress/m", content, "basic", "multipart")["upload"]
+    part = content[: int(upload["header"]["chunk_size"])]
+    assert small.put(upload["header"]["1"], content=part).status_code == 507
+    value = {"path": "a.txt", "content": "YWJj" * 400_000, "encoding": "base64"}
+    entries = [{"key": "header", "value": {"summary": "s"}}, {"key": "file", "value": value}]
+    body = "\n".join(json.dumps(entry) for entry in entries)
+    assert small.post("/api/models/pairpress/m/commit/main", content=body).status_code == 507
+
+    assert small.get("/api/models/pairpress/m").json()["sha"] == head
+    after = [path for path in sorted(tmp_path.rglob("*")) if path.is_file()]
+    assert after == [path for path in before if path.is_file()]
+
+
+# Memory
+
+
+def peak_of(pid: int) -> int:
+    """Bytes: the most memory the process ever held."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("transfers", [("basic",), ("basic", "multipart")])
+def test_a_file_of_2_gib_goes_up_and_down_in_less_than_200_mib_of_memory(
+    tmp_path: Path, connect: Connect, transfers: tuple[str, ...]
+) -> None:
+    block, blocks = os.urandom(2**20), 2048
+    digest = hashlib.sha256()
+    for _ in range(blocks):
+        digest.update(block)
+    oid, size = digest.hexdigest(), blocks * len(block)
+    with running(tmp_path) as server, connect(server, server.token) as client:
+        client.post("/api/repos/create", json={"name": "m"}).raise_for_status()
+        body = {
+            "operation": "upload",
+            "transfers": transfers,
+            "objects": [{"oid": oid, "size": size}],
+        }
+        reply = client.post("/pairpress/m.git/info/lfs/objects/batch", json=body).json()
+        upload = reply["objects"][0]["actions"]["upload"]
+        if "header" in upload:
+            part = int(upload["header"].pop("chunk_size")) // len(block)
+            etags = [
+                client.put(url, content=(block for _ in range(part))).headers["ETag"]
+                for url in upload["header"].values()
+            ]
+            told = [{"partNumber": n + 1, "etag": etag} for n, etag in enumerate(etags)]
+            reply = client.post(upload["href"], json={"oid": oid, "parts": told}, timeout=120)
+        else:
+            content = (block for _ in range(blocks))
+            reply = client.put(upload["href"], content=content, timeout=120)
+        assert reply.is_success, reply.text
+        entries = [
+            {"key": "header", "value": {"summary": "large"}},
+            {"key": "lfsFile", "value": {"path": "m.bin", "algo": "sha256", "oid": oid}},
+        ]
+        body = "\n".join(json.dumps(entry) for entry in entries)
+        client.post("/api/models/pairpress/m/commit/main", content=body).raise_for_status()
+        received = hashlib.sha256()
+        with client.stream("GET", "/pairpress/m/resolve/main/m.bin") as download:
+            for chunk in download.iter_bytes(2**20):
+                received.update(chunk)
+        assert received.hexdigest() == oid
+        peak = peak_of(json.loads((tmp_path / "server.json").read_text())["pid"])
+    assert peak < 200 * 2**20, f"{peak / 2**20:.0f} MiB"
+    print(f"{transfers}: {peak / 2**20:.0f} MiB")

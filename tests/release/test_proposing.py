@@ -1,0 +1,117 @@
+"""A release that a person approves: a pull request each, found again, merged or closed."""
+
+from pathlib import Path
+
+import pytest
+from huggingface_hub import CommitOperationAdd, HfApi
+from kilobytes import (
+    Switch,
+    edit_card,
+    messages,
+    release_folder,
+    require_complete,
+    staged,
+    standing,
+)
+
+from localhub.client_env import Server
+from tasks.core.errors import Refused
+from tasks.core.promoting import promote_all, remove_branches
+from tasks.core.proposing import Proposal, propose
+from tasks.core.publish import repositories
+
+EVALUATION = "strict 0.9 against 0.1"
+
+
+def of(name: str, proposal: Proposal) -> str:
+    return next(one.repo_type for one in repositories(name) if one.part == proposal.part)
+
+
+def merge(name: str, proposal: Proposal) -> None:
+    HfApi().merge_pull_request(proposal.repo, proposal.number, repo_type=of(name, proposal))
+
+
+def test_a_pull_request_in_each_repository_and_none_twice(
+    hub: Server, tmp_path: Path, switch: Switch
+) -> None:
+    name, folder = "pairpress/proposed", release_folder(tmp_path, "A")
+    placed = staged(name, folder, "A")
+    before = {part: contents for part, (contents, _, _) in standing(name).items()}
+    with switch.counted():
+        proposals = propose(placed, "v1", EVALUATION)
+        assert switch.count("PUT") == 0
+    assert [one.part for one in proposals] == ["dataset", "adapter", "model"]
+    assert all(one.status == "open" for one in proposals)
+    assert propose(placed, "v1", EVALUATION) == proposals
+    assert {part: contents for part, (contents, _, _) in standing(name).items()} == before
+    for one in proposals:
+        found = list(HfApi().get_repo_discussions(one.repo, repo_type=of(name, one)))
+        assert [each.title for each in found] == [f"Release v1: {one.part}"]
+        shown = HfApi().get_discussion_details(one.repo, one.number, repo_type=of(name, one))
+        assert EVALUATION in str(shown.events)
+        assert one.url == shown.url
+
+
+def test_once_all_are_merged_promoting_only_writes_the_tags(hub: Server, tmp_path: Path) -> None:
+    name, folder = "pairpress/proposed-merged", release_folder(tmp_path, "A")
+    placed = staged(name, folder, "A")
+    first, *others = propose(placed, "v1", EVALUATION)
+    merge(name, first)
+    statuses = [one.status for one in propose(staged(name, folder, "A"), "v1", EVALUATION)]
+    assert statuses == ["merged", "open", "open"]
+    for one in others:
+        merge(name, one)
+    placed = staged(name, folder, "A")
+    assert {one.status for one in propose(placed, "v1", EVALUATION)} == {"merged"}
+    released = promote_all(placed, "v1", messages("v1"))
+    assert not any(one.committed for one in released)
+    remove_branches(released, "v1")
+    require_complete(name, folder, "v1", commits=0 if "(#1)" in merged_title(name) else 1)
+
+
+def merged_title(name: str) -> str:
+    return str(HfApi().list_repo_commits(name)[0].title)
+
+
+def test_one_that_a_person_closed_is_a_no(hub: Server, tmp_path: Path) -> None:
+    name, folder = "pairpress/proposed-closed", release_folder(tmp_path, "A")
+    placed = staged(name, folder, "A")
+    *_, last = propose(placed, "v1", EVALUATION)
+    HfApi().change_discussion_status(last.repo, last.number, "closed", repo_type="model")
+    with pytest.raises(Refused, match=r"somebody closed the pull request .* not approved"):
+        propose(placed, "v1", EVALUATION)
+
+
+def test_one_that_a_person_changed_is_not_what_was_verified(hub: Server, tmp_path: Path) -> None:
+    name, folder = "pairpress/proposed-changed", release_folder(tmp_path, "A")
+    placed = staged(name, folder, "A")
+    first, *_ = propose(placed, "v1", EVALUATION)
+    HfApi().create_commit(
+        first.repo,
+        [CommitOperationAdd("data/train.parquet", b"other rows")],
+        commit_message="other rows",
+        repo_type="dataset",
+        revision=f"refs/pr/{first.number}",
+    )
+    with pytest.raises(Refused, match="holds other files than the verified ones"):
+        propose(placed, "v1", EVALUATION)
+
+
+def test_a_main_that_moved_is_not_proposed_over(hub: Server, tmp_path: Path) -> None:
+    name, folder = "pairpress/proposed-moved", release_folder(tmp_path, "A")
+    placed = staged(name, folder, "A")
+    edit_card(repositories(name)[2], "---\nlicense: mit\n---\nedited by a person")
+    with pytest.raises(Refused, match="main moved"):
+        propose(placed, "v1", EVALUATION)
+    assert list(HfApi().get_repo_discussions(f"{name}-pairs", repo_type="dataset")) == []
+
+
+def test_an_answer_lost_after_the_pull_request_was_made_makes_no_second(
+    hub: Server, tmp_path: Path, switch: Switch
+) -> None:
+    name, folder = "pairpress/proposed-lost", release_folder(tmp_path, "A")
+    placed = staged(name, folder, "A")
+    switch.set({"method": "POST", "path": "proposed-lost-pairs/commit/", "kind": "lose-answer"})
+    first, *_ = propose(placed, "v1", EVALUATION)
+    found = list(HfApi().get_repo_discussions(first.repo, repo_type="dataset"))
+    assert [one.num for one in found] == [first.number]
