@@ -230,7 +230,9 @@ def rehearse(
         checked = read_recipe(name, book, changes or ())
         require_files(checked)
         how = checked.on_policy
-        judge = shape_of(how.reward_model, how.reward_revision) if how and how.reward_model else None
+        judge = (
+            shape_of(how.reward_model, how.reward_revision) if how and how.reward_model else None
+        )
         recipes[name] = checked, shape_of(checked.base.model, checked.base.revision), judge
     _prefect_settings(own_home=True)
     with _rehearsal_hub({owner for one, *_ in recipes.values() for owner in owners(one)}) as url:
@@ -272,7 +274,9 @@ def plan(
 
 @app.command()
 def verify(
-    name: Annotated[str, typer.Argument(metavar="OWNER/NAME[@TAG]", help="Any of its repositories")],
+    name: Annotated[
+        str, typer.Argument(metavar="OWNER/NAME[@TAG]", help="Any of its repositories")
+    ],
     local: Local = False,
 ) -> None:
     """Audit a release from what it says of itself: every byte, the answers, rows, tokenizer.

@@ -1,4 +1,4 @@
-"""A recipe in, what a run of it would find, do and need out: nothing is made and nothing is sent."""
+"""A recipe in, what a run of it would find, do and need out: nothing is made or sent."""
 
 from flows.align_model import align_model
 from flows.prepare_data import prepare_data

@@ -45,7 +45,9 @@ def print_release(path: Path, whole: float) -> None:
     for line in release["gate"]:
         console.print(f"gate {line}")
     if release["repositories"]:
-        news = f"{release['new_commits']} new commits" if release["new_commits"] else "no new commit"
+        news = (
+            f"{release['new_commits']} new commits" if release["new_commits"] else "no new commit"
+        )
         console.print(f"\nReleased {release['version']}, verified before its tags ({news}):")
         for part, one in release["repositories"].items():
             console.print(f"  {part:8} {one['url']}  {one['commit'][:8]}", soft_wrap=True)
@@ -53,7 +55,9 @@ def print_release(path: Path, whole: float) -> None:
         console.print(f"\n{release['version']} is staged, verified and proposed; merge these:")
         for one in release["proposals"]:
             console.print(f"  {one['part']:8} {one['url']}  ({one['status']})", soft_wrap=True)
-        console.print("  then run the same command again: it compares what was merged, and tags it.")
+        console.print(
+            "  then run the same command again: it compares what was merged, and tags it."
+        )
     console.print(f"  record   {path}", soft_wrap=True)
 
 

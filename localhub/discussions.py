@@ -13,8 +13,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from localhub.access import Gate, User
-from localhub.differences import difference
 from localhub.errors import HubError
+from localhub.git_diff import git_diff
 from localhub.pulls import Pulls, discussion
 from localhub.records import Discussion, Repository
 from localhub.store import Store
@@ -80,7 +80,7 @@ class Discussions:
                 before, after = (
                     self._store.resolve(repository, commit) for commit in (talk.base, talk.head)
                 )
-                told["diff"] = difference(self._store, before.files, after.files)
+                told["diff"] = git_diff(self._store, before.files, after.files)
         return JSONResponse(told)
 
     async def change(self, request: Request) -> Response:

@@ -5,6 +5,7 @@ out  the entries that `hf models ls`, `hf datasets ls` and `hf repos ls` show
      https://huggingface.co/docs/hub/api
 """
 
+from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote
 
@@ -47,9 +48,10 @@ class Listings:
                 and author in (None, repo.owner)
                 and search in repo.short.lower()
             ):
-                described = describe(self._store, repository)
-                if set(asked.getlist("filter")) <= set(described["tags"]):
-                    entries.append(described)
+                with suppress(HubError):  # deleted meanwhile
+                    described = describe(self._store, repository)
+                    if set(asked.getlist("filter")) <= set(described["tags"]):
+                        entries.append(described)
         sort = asked.get("sort", "lastModified")
         if sort not in ("lastModified", "createdAt"):
             sort = "lastModified"  # likes, downloads and trends are not counted here
@@ -65,24 +67,24 @@ class Listings:
         owner = unquote(request.path_params.get("owner", user.name))
         if not user.belongs_to(owner):
             raise HubError(403, f"{owner!r}: the user {user.name!r} does not belong to it.")
-        sizes = [
-            (repository, self._size(repository))
-            for repository in self._store.repositories()
-            if repository.id.owner == owner
-        ]
-        whole = sum(size for _, size in sizes) or 1
-        entries = [
-            {
-                "id": repository.id.short,
-                "type": repository.id.kind[:-1],
-                "updatedAt": self._store.resolve(repository, "main").date,
-                "visibility": "private" if repository.private else "public",
-                "storage": size,
-                "storagePercent": 100 * size / whole,
-            }
-            for repository, size in sizes
-        ]
+        entries = []
+        for repository in self._store.repositories():
+            if repository.id.owner == owner:
+                with suppress(HubError):  # deleted meanwhile
+                    entries.append(self._stored(repository))
+        whole = sum(entry["storage"] for entry in entries) or 1
+        for entry in entries:
+            entry["storagePercent"] = 100 * entry["storage"] / whole
         return _page(request, entries)
+
+    def _stored(self, repository: Repository) -> dict[str, Any]:
+        return {
+            "id": repository.id.short,
+            "type": repository.id.kind[:-1],
+            "updatedAt": self._store.resolve(repository, "refs/heads/main").date,
+            "visibility": "private" if repository.private else "public",
+            "storage": self._size(repository),
+        }
 
     def _size(self, repository: Repository) -> int:
         """Bytes of all contents of all its branches, tags and pull requests, each counted once."""

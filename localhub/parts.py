@@ -89,7 +89,11 @@ def keep_whole(upload: Path, target: Path, sha256: str, size: int, etags: list[s
                 f"{sha256} ({size} bytes) was announced, {whole.hexdigest()} ({file.tell()} bytes) "
                 "came in parts: the file changed or was damaged on the way. Upload it again.",
             )
-        os.fsync(file.fileno())
-    make_folder(target.parent)
+        try:
+            os.fsync(file.fileno())
+            make_folder(target.parent)
+        except OSError:
+            upload.unlink()
+            raise
     upload.rename(target)
     sync_folder(target.parent)

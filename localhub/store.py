@@ -164,20 +164,25 @@ class Store(Contents):
         refs |= repository.pulls | repository.tags | repository.branches
         commits = self._folder(repository.id) / "commits"
         if revision in refs:
-            return _read_commit(commits / f"{refs[revision]}.json")
+            return self._read(repository, refs[revision])
         if re.fullmatch(r"[0-9a-f]{7,40}", revision):
             found = list(commits.glob(f"{revision}*.json"))
             if len(found) == 1:
-                return _read_commit(found[0])
+                return self._read(repository, found[0].stem)
         raise revision_missing(str(repository.id), revision)
 
     def history(self, repository: Repository, commit: Commit) -> Iterator[Commit]:
         """The commit and its ancestors, newest first."""
-        commits = self._folder(repository.id) / "commits"
         yield commit
         while commit.parent is not None:
-            commit = _read_commit(commits / f"{commit.parent}.json")
+            commit = self._read(repository, commit.parent)
             yield commit
+
+    def _read(self, repository: Repository, commit: str) -> Commit:
+        try:
+            return _read_commit(self._folder(repository.id) / "commits" / f"{commit}.json")
+        except FileNotFoundError as error:  # deleted or moved since its refs were read
+            raise repository_missing(str(repository.id)) from error
 
     def commit(
         self,

@@ -1,4 +1,4 @@
-"""What of a recipe is finished already: the tasks run as in a run, up to the first stage to be made.
+"""What of a recipe is finished already: its tasks run as in a run, up to the first stage to make.
 
 in   the recipe, its base at its commit
 out  names of the stages found whole, and the first that is not (None: all are)
@@ -15,7 +15,7 @@ from tasks.core.stage import Unmade, looking
 
 
 def finished_stages(run: Callable[[], object]) -> tuple[list[str], str | None]:
-    """`run` calls the tasks; it makes nothing, downloads no weights and reaches no server of Prefect."""
+    """`run` calls the tasks: nothing is made, no weights come, no server of Prefect is asked."""
     staged.found_finished.clear()
     with tempfile.TemporaryDirectory() as thrown_away:
         token = looking.set(Path(thrown_away))

@@ -1,6 +1,5 @@
 """`data.path` -> the files to read, their digest or commit, and the form of their rows."""
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -10,7 +9,8 @@ from typing import Any
 
 from tasks.core import blocks, forms, hub_data, sources
 from tasks.core.settings import Data
-from tasks.core.stage import Folder, file_digest
+from tasks.core.stage import Folder
+from tasks.core.unchanged import local_digest
 from tasks.staged import log, markdown, passing, stage_task, staged
 
 SHOWN, LONGEST_SHOWN = 5, 240  # raw rows, and characters of each
@@ -91,9 +91,7 @@ def _values(files: list[tuple[str, Path]]) -> Iterator[tuple[int, Any]]:
 
 
 def _local_source(data: Data) -> dict[str, Any]:
-    digests = [file_digest(path) for path in sources.files_of(data.path)]
-    whole = hashlib.sha256("\n".join(digests).encode()).hexdigest()
-    digest = digests[0] if len(digests) == 1 else whole
+    digest = local_digest(data.path)
     return {"source": Path(data.path).name, "source_digest": digest, "licence": None}
 
 

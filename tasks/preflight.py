@@ -1,10 +1,11 @@
-"""Before anything costs: tokens, access, files, base, licences; and whether there is news at all."""
+"""Before anything costs: tokens, access, files, base, licences; and whether there is any news."""
 
 import os
 
 from prefect.blocks.system import Secret
 
 from tasks.core import merge, plan, unchanged
+from tasks.core.earlier import peoples_words
 from tasks.core.models import ModelRef, load_tokenizer, resolve_model
 from tasks.core.promoting import remove_branches
 from tasks.core.publish import last_manifest, repositories
@@ -27,13 +28,14 @@ def try_everything(recipe: Recipe) -> str:
     for note in found.notes:
         log(f"preflight: {note}")
     plan.require(found)
+    peoples_words(repositories(found.repository))  # a card that cannot be renewed is told now
     log(f"preflight: {found.repository} on {found.hub} as {found.user}, next {found.version}")
     return found.repository
 
 
 def tokens_from_blocks() -> None:
-    """From Prefect's Secret blocks into this process, where its environment has no token at all: one
-    that is set there may be meant for another Hub than the blocks'."""
+    """From Prefect's Secret blocks into this process, where its environment has no token at all:
+    one that is set there may be meant for another Hub than the blocks'."""
     if any(os.environ.get(variable) for variable in SECRETS):
         return
     for variable, block in SECRETS.items():

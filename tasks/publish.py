@@ -64,31 +64,35 @@ def write_release(
         changed=earlier.changed_pairs(repository, prepared.pairs),
         digest=news.digest,
     )
+    private = recipe.release.private or bool(licences.must_be_private(upstreams))
+    licences.require_publishable(upstreams, private, recipe.release.restricted_licence)
+    for warning in licences.warnings(upstreams):
+        log(f"release: {warning}")
     targets = publish.repositories(repository)
     people = earlier.peoples_words(targets)
     version, finished = publish.next_version(repository, known.content, recipe.release.version)
 
+    spoken = [text for shown in known.shown for text in shown]
+
     def make(folder: Path) -> dict[str, Any]:
         rows = release.build_release(folder, known, targets, version, people)
+        safe_weights.require_safetensors(folder)
         for part in ("adapter", "model"):
-            safe_weights.require_safetensors(folder / part)
             tokenizer_contract.require_same(snapshot(base), folder / part)
-        found = leaks.scan(folder, [text for shown in known.shown for text in shown])
-        return dict(rows) | {"emails": found.emails, "phones": found.phones}
+        found = leaks.scan(folder, spoken)
+        return dict(rows) | {"leaks": found.sentence}
 
     made_from = {"release": known.content, "version": version, "repository": repository}
     made_from |= known.told | {"people": people}
     folder = staged("release", made_from, (release, leaks, safe_weights, tokenizer_contract), make)
-    reasons = licences.must_be_private(upstreams)
-    for reason in reasons:
-        log(f"release: private, since {reason}")
+    log(f"release: {folder.facts['leaks']}")
     return Written(
         folder=folder,
         targets=targets,
         version=version,
         content=known.content,
         finished=finished,
-        private=recipe.release.private or bool(reasons),
+        private=private,
         changed=known.changed.sentence if known.changed else "",
     )
 
@@ -145,8 +149,12 @@ def propose_release(staged_release: Staged, release: Release) -> list[Proposal]:
         return []
     written = staged_release.written
     description = (run_folder() / "evaluation.md").read_text()
+    spoken = json.loads((written.folder.path / "model" / "release.json").read_text())["smoke"]
+    leaks.require_clean("evaluation.md", description, [json.dumps(spoken, ensure_ascii=False)])
     proposals = proposing.propose(staged_release.placed, written.version, description)
-    lines = [f"- {one.part}: [{one.repo}#{one.number}]({one.url}), {one.status}" for one in proposals]
+    lines = [
+        f"- {one.part}: [{one.repo}#{one.number}]({one.url}), {one.status}" for one in proposals
+    ]
     markdown("release", f"{written.version}, proposed", "\n".join(lines))
     return proposals
 

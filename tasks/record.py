@@ -1,5 +1,4 @@
-"""What a run leaves for people: .pairpress/runs/RUN/release.json; `latest` is the last that
-released or proposed something."""
+"""What a run leaves for people: runs/RUN/release.json; `latest` is the last that had news."""
 
 import json
 import time
@@ -46,8 +45,7 @@ def record_nothing_new(repository: str, news: News) -> str:
     standing = [published(target, version) for target in repositories(repository)]
     told = f"inputs, settings and sources are those of {version}: no commit, no tag, no upload"
     log(f"nothing new: {told}")
-    lines = [f"- {one.part}: [{one.repo}]({one.url}) {version}" for one in standing]
-    markdown("release", "Nothing new", "\n".join([f"The {told}.", "", *lines]))
+    markdown("release", "Nothing new", f"The {told}.")
     return _write(
         {
             "version": version,

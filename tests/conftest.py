@@ -1,7 +1,10 @@
 """What many tests share: a running localhub, one whole demo, the real data beside the project."""
 
+import atexit
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,14 +17,20 @@ def hub() -> Iterator[object]:
     """A real localhub at HF_ENDPOINT, its token in HF_TOKEN; localhub.client_env.Server."""
     from localhub.client_env import running
 
-    root = GROUND / "hub"
-    root.mkdir()
+    root = Path(tempfile.mkdtemp(prefix="pairpress-hub-", dir=_quick_disk()))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
     (root / "server.json").write_text(json.dumps({"url": URL, "pid": None}))  # take this port
     with running(root, faults=True) as server:
         assert server.url == URL
         os.environ["HF_TOKEN"] = server.token
         yield server
         del os.environ["HF_TOKEN"]
+
+
+def _quick_disk() -> Path:
+    """Memory, where there is enough: localhub syncs whatever it keeps, hundreds of times a test."""
+    memory = Path("/dev/shm")
+    return memory if memory.is_dir() and shutil.disk_usage(memory).free > 2**30 else GROUND
 
 
 @pytest.fixture

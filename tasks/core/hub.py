@@ -235,6 +235,11 @@ def hub_errors(what: str) -> Iterator[None]:
 
 def _told(what: str, error: "HfHubHTTPError") -> HubUnavailable | InputError:
     status = error.response.status_code if error.response is not None else 0
+    if status == 507:
+        return HubUnavailable(
+            f"{what}: the disk of the Hub at {endpoint()} is full (507). Make room there, then run "
+            "the same command again: what it stored is not sent again."
+        )
     if not status or status >= 500 or status in PASSING:
         return HubUnavailable(_away(what, error))
     return InputError(_refused(what, status, error))

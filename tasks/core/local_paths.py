@@ -80,7 +80,9 @@ def names_in(line: str, here: Here) -> Iterator[Named]:
             yield Named(f"this machine's name {here.host} in {address}", None)
     line = ADDRESS.sub(lambda found: _file(found[0]), line)
     for found in ABSOLUTE.finditer(line):
-        yield from _absolute(found[0].rstrip("."), line[max(0, found.start() - 6) : found.start()], here)
+        yield from _absolute(
+            found[0].rstrip("."), line[max(0, found.start() - 6) : found.start()], here
+        )
     for found in RELATIVE.finditer(line) if here.host else ():
         if here.host in found[0].rstrip(".").split("/")[1:]:
             yield Named(f"this machine's name {here.host} in {found[0]}", None)

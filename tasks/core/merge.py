@@ -2,15 +2,15 @@
 
 in   the base at its commit, an adapter, at least 50 held-out conversations
 out  config.json, generation_config.json, model.safetensors; a parity report: how far the adapter
-     model, the merged one and what was loaded again from disk are from each other; smoke.json: a few
-     questions with the answers of both, which whoever loads the release must get again
+     model, the merged one and what was loaded again from disk are from each other; smoke.json:
+     a few questions with the answers of both, which whoever loads the release must get again
 
 Merging is done in fp32 from the base's own weights, whatever the training computed in, and cast
 afterwards: in bf16 a weight that a small change is added to often stays as it was.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -78,8 +78,12 @@ def merge_adapter(
 
     limits: dict[str, Any] = {"max_new_tokens": max_new_tokens, "batch_size": batch_size}
 
-    def answers(model: Any, name: str, asked: list[list[Message]] = prompts) -> list[Answer]:
-        return generate(model, tokenizer, asked, **limits, title=f"{name} answers")
+    def answers(model: Any, name: str) -> list[Answer]:
+        return generate(model, tokenizer, prompts, **limits, title=f"{name} answers")
+
+    def alone(model: Any, name: str) -> list[Answer]:
+        one = limits | {"batch_size": 1}
+        return generate(model, tokenizer, prompts[: 2 * SMOKE], **one, title=f"{name} smoke")
 
     with_adapter = _with_adapter(base, adapter)
     said = answers(with_adapter, "adapter")
@@ -110,7 +114,7 @@ def merge_adapter(
         parity[f"{name}_reloaded"] = found
         faults += found.faults(f"{name} and loaded again in {dtype}", exact)
     asked = {"adapter": (with_adapter, said), "model": (reloaded, said_reloaded)}
-    smoke = {"max_new_tokens": max_new_tokens, "questions": _smoke(prompts, asked, answers)}
+    smoke = {"max_new_tokens": max_new_tokens, "questions": _smoke(prompts, asked, alone)}
     (folder / "smoke.json").write_text(json.dumps(smoke, ensure_ascii=False))
     if faults and not rehearsal:
         raise Refused(f"merge, on {len(prompts)} prompts: {'; '.join(faults)}.{way_out}")
@@ -126,15 +130,17 @@ def merge_adapter(
 
 
 def _smoke(
-    prompts: list[list[Message]], evaluated: dict[str, tuple[Any, list[Answer]]], answers: Any
+    prompts: list[list[Message]],
+    evaluated: dict[str, tuple[Any, list[Answer]]],
+    alone: Callable[[Any, str], list[Answer]],
 ) -> list[dict[str, Any]]:
-    """The first questions whose answers stay the same when only a few are asked at once: in bf16
-    another batch may round otherwise, and a check that fails by chance is none."""
-    few = prompts[: 2 * SMOKE]
-    again = {name: answers(model, f"{name} smoke", few) for name, (model, _) in evaluated.items()}
+    """The first questions whose answers stay the same when they are asked one by one, as whoever
+    verifies asks them: in bf16 a batch may round otherwise, and what fails by chance shows nothing.
+    """
+    again = {name: alone(model, name) for name, (model, _) in evaluated.items()}
     kept = [
         {"messages": prompt, **{name: again[name][at].text for name in evaluated}}
-        for at, prompt in enumerate(few)
+        for at, prompt in enumerate(prompts[: 2 * SMOKE])
         if all(again[name][at].text == said[at].text for name, (_, said) in evaluated.items())
     ]
     return kept[:SMOKE]

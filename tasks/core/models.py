@@ -86,7 +86,7 @@ def load_tokenizer_at(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{folder}: no tokenizer can be loaded from it ({reason}).") from error
@@ -114,7 +114,9 @@ def load_model(model: ModelRef, adapter: Path | None = None) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    loaded = AutoModelForCausalLM.from_pretrained(snapshot(model), dtype=torch.float32)
+    loaded = AutoModelForCausalLM.from_pretrained(
+        snapshot(model), dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+    )
     if device() == "cpu" and loaded.num_parameters() < TINY:
         torch.set_num_threads(1)
     if adapter is not None:

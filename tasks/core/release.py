@@ -39,7 +39,8 @@ TOKENIZER_FILES = (
     "merges.txt",
     "chat_template.jinja",
 )
-LOCAL_KEYS = ("_name_or_path", "is_local", "local_files_only")
+# Places of this machine, and code that a reader would have to trust: transformers knows these models.
+LOCAL_KEYS = ("_name_or_path", "is_local", "local_files_only", "auto_map")
 PAIR_COLUMNS = ("row", "prompt", "chosen", "rejected", "score_chosen", "score_rejected", "edits")
 COMPLETION_COLUMNS = ("row", "prompt", "completion", "sample", "score", "finished")
 SPLITS = ("train", "validation", "test")
@@ -163,9 +164,18 @@ def scrub(folder: Path) -> None:
     """Drop local keys from configurations. What else may not leave is searched for by leaks.py."""
     for path in sorted(folder.rglob("*.json")):
         content = json.loads(path.read_text())
-        if isinstance(content, dict) and any(key in content for key in LOCAL_KEYS):
-            kept = {key: value for key, value in content.items() if key not in LOCAL_KEYS}
+        if (kept := _without_local_keys(content)) != content:
             path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
+
+
+def _without_local_keys(value: Any) -> Any:
+    """At any depth: a configuration may hold those of its text and its vision model."""
+    if isinstance(value, list):
+        return [_without_local_keys(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {key: one for key, one in value.items() if key not in LOCAL_KEYS}
+    return {key: _without_local_keys(one) for key, one in kept.items()}
 
 
 def card_facts(

@@ -2,7 +2,7 @@
 
 in   a repository at a commit
 out  Manifest; a folder with the files, each with the sha256 and the size that the manifest says
-     release.json: tasks/core/release.py; it is read here as a stranger would read it
+     release.json: tasks/core/manifest.py; it is read here as a stranger would read it
 """
 
 import errno
@@ -17,13 +17,13 @@ from tasks.core.errors import InputError, Refused
 from tasks.core.fields import Message
 from tasks.core.hub import reading, retrying
 from tasks.core.models import MODEL_FILES
+from tasks.core.safe_weights import PICKLES
 from tasks.core.stage import file_digest
 
 Part = Literal["dataset", "adapter", "model"]
 PARTS: tuple[Part, ...] = get_args(Part)
 MANIFEST = "release.json"
 UNLISTED = {MANIFEST, ".gitattributes"}  # it cannot hold its own digest; the Hub writes the other
-PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz")
 REPOSITORY = r"^[\w.-]+(/[\w.-]+)?$"  # no path: a folder of this machine is no base model
 SHA = r"^[0-9a-f]{40}$"
 

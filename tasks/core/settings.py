@@ -458,8 +458,8 @@ class Release(Section):
     version: str | None = Field(
         None,
         pattern=r"^v[1-9]\d*$",
-        description="Such as v3. Empty: the next after the highest tag. A tag that stands with other "
-        "content refuses",
+        description="Such as v3. Empty: the next after the highest tag. A tag that stands with "
+        "other content refuses",
     )
     private: bool = Field(
         True, description="New repositories are private; a gated or private upstream makes them so"

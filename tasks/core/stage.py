@@ -26,10 +26,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.core.digests import content_digest as content_digest
+from tasks.core.digests import file_digest as file_digest
 from tasks.core.errors import InputError
 
-# Set while a plan asks what is finished: no stage is made then, and what tasks write for people goes
-# into this folder, which is thrown away.
+# Set while a plan asks what is finished: no stage is made then, and what tasks write for people
+# goes into this folder, which is thrown away.
 looking: ContextVar[Path | None] = ContextVar("looking", default=None)
 
 OUR_PACKAGES = ("tasks", "expectations", "demo")
@@ -148,19 +150,6 @@ def locked(path: Path) -> Iterator[None]:
             print(f"{path.stem[1:]}: another run makes it, waiting", file=sys.stderr)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a file's bytes, as the Hub gives for LFS files."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def content_digest(folder: Path) -> str:
-    """sha256 over the sorted (relative path, sha256) of every file below a folder."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    lines = [f"{path.relative_to(folder).as_posix()} {file_digest(path)}\n" for path in files]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def source_digest(*modules: ModuleType) -> str:

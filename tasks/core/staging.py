@@ -48,8 +48,8 @@ def stage(
 ) -> list[Placed]:
     """One commit a repository on release/VERSION; none where the same files are there already.
 
-    Raises Refused where another release is being staged under this version, InputError where a
-    private release would go to a public repository.
+    Raises Refused where another release stands or is being staged under this version, InputError
+    where a private release would go to a public repository.
     """
     if private:  # all of them, before anything is made
         for target in targets:
@@ -69,6 +69,8 @@ def stage_part(
     refs = trees.refs_of(target)
     if "main" not in refs.branches:
         raise InputError(f"{target.repo}: it has no branch main. Make one, or delete it.")
+    if version in refs.tags:
+        return _tagged(target, refs.tags[version], version, files)
     head = refs.branches["main"]
     tip = refs.branches.get(branch)
     if tip is not None and tip != head:
@@ -86,6 +88,17 @@ def stage_part(
     )
     commit, _ = trees.commit(target, branch, head, files, message, conflict)
     return _placed(target, head, commit)
+
+
+def _tagged(target: Repository, commit: str, version: str, files: LocalFiles) -> Placed:
+    """This part is released already, and main may have moved on."""
+    if not trees.holds(target, commit, files):
+        raise Refused(
+            f"{target.repo}: tag {version} stands on commit {commit[:8]}, which holds other files: "
+            "an earlier try, or another run, published it. Set release.version to the next one "
+            "and run again."
+        )
+    return _placed(target, commit, commit)
 
 
 def _kept(

@@ -180,10 +180,10 @@ def commit(
 ) -> tuple[str, bool]:
     """(commit, made now): the branch holds what is wanted, by one commit on top of `parent`.
 
-    Raises Refused(conflict) when the branch holds other things and moved from `parent`, and when
-    the commit does not hold what was sent.
+    Raises Refused(conflict) when the branch holds other things and moved from `parent` or is gone,
+    and when the commit does not hold what was sent.
     """
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
 
     sent: set[str] = set()
 
@@ -217,7 +217,12 @@ def commit(
             raise InputError(f"{target.repo}: {' '.join(str(error).split())}") from error
         return str(made.oid)
 
-    head = retrying(f"{target.repo}, commit on {branch}", attempt)
+    try:
+        head = retrying(f"{target.repo}, commit on {branch}", attempt)
+    except InputError as error:
+        if not isinstance(error.__cause__, RevisionNotFoundError):
+            raise
+        raise Refused(conflict) from None  # somebody else removed the branch
     changed, gone = differing(wanted, tree_of(target, head))
     if changed or gone:
         raise Refused(

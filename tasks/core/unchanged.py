@@ -22,7 +22,7 @@ from tasks.core.questions import read_text
 from tasks.core.recipes import FILES, QUESTIONS
 from tasks.core.settings import Recipe
 from tasks.core.sources import files_of, is_file
-from tasks.core.stage import file_digest, source_digest
+from tasks.core.stage import content_digest, file_digest, source_digest
 
 # Each makes what a release holds; what else they import of ours belongs to it.
 STAGES = (
@@ -30,6 +30,7 @@ STAGES = (
     *("train", "evaluate", "gate", "merge", "publish"),
 )
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "tokenizers", "safetensors")
+TEMPLATES = Path(__file__).parents[1] / "templates"
 # What may change without another byte in what is published. A revision is no more than a name: the
 # commit that it stands for is an input.
 IDLE = {
@@ -121,7 +122,8 @@ def stage_sources() -> str:
         if spec is None:
             raise InputError(f"tasks/{name}.py: is missing. Install pairpress again.")
         modules.append(module_from_spec(spec))
-    return source_digest(*modules)
+    text = f"{source_digest(*modules)} {content_digest(TEMPLATES)}"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def package_versions() -> dict[str, str]:

@@ -133,20 +133,45 @@ def test_no_local_path_is_published(demo):
                 assert key not in text, f"{part}/{path.name} says {key}"
 
 
-def test_a_second_demo_finds_everything_done_and_publishes_nothing(demo, hub):
+def test_a_second_demo_stops_after_its_preflight_and_publishes_nothing(demo, hub):
     from huggingface_hub import HfApi
 
+    before = set((GROUND / "work" / "runs").iterdir())
     again = pairpress("demo")
     assert again.returncode == 0, again.stderr[-3000:]
-    assert "nothing new to publish" in again.stdout
-    record = json.loads((GROUND / "work" / "runs" / "latest" / "release.json").read_text())
+    assert again.stdout.startswith("Nothing new: inputs, settings and sources are those of v1")
+    (run,) = set((GROUND / "work" / "runs").iterdir()) - before
+    record = json.loads((run / "release.json").read_text())
     assert record["repositories"] == demo["release"]["repositories"]
-    cached = {one["stage"] for one in record["seconds"] if one["cached"]}
-    assert {"load", "reformat", "split", "curate", "validate", "train", "merge"} <= cached
+    stages = [one["stage"] for one in record["seconds"]]
+    assert "anything new" in stages and "load" not in stages
+    latest = json.loads((GROUND / "work" / "runs" / "latest" / "release.json").read_text())
+    assert latest["settings"] == demo["release"]["settings"], "what was released stays at hand"
     for one in record["repositories"].values():
         kind = "dataset" if one["repo"].endswith("-pairs") else "model"
         commits = HfApi().list_repo_commits(one["repo"], repo_type=kind)
         assert len(commits) == 2  # the repository's first, and the release's one
+        refs = HfApi().list_repo_refs(one["repo"], repo_type=kind)
+        assert [ref.name for ref in refs.branches] == ["main"]
+        assert [ref.name for ref in refs.tags] == ["v1"]
+
+
+def test_the_release_was_verified_in_an_empty_cache_before_any_tag(demo):
+    stages = [one["stage"] for one in demo["release"]["seconds"]]
+    promoting = [at for at, stage in enumerate(stages) if stage == "promote"]
+    assert len(promoting) == 3 and stages.index("verify release") < promoting[0]
+    for told in ("5 questions answered as evaluated", "tokenizer as in the base", "load_dataset"):
+        assert told in demo["log"]
+
+
+def test_anyone_can_verify_the_release_by_its_name(demo):
+    repos = {part: one["repo"] for part, one in demo["release"]["repositories"].items()}
+    done = pairpress("verify", f"{repos['dataset']}@v1")
+    assert done.returncode == 0, done.stderr[-2000:]
+    for repo in repos.values():
+        assert f"{repo}@" in done.stdout
+    none = pairpress("verify", f"{repos['model']}@v9")
+    assert none.returncode == 2 and "v9" in none.stderr and "Traceback" not in none.stderr
 
 
 def test_ask_prints_the_published_model_s_answers(demo):

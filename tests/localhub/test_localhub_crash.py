@@ -231,3 +231,36 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
             pass
         assert "Traceback" not in str(refused.value)
         assert "hf_secret" not in str(refused.value)
+
+
+def test_readers_of_a_repository_that_is_deleted_and_moved_meanwhile_see_all_of_it_or_none(
+    tmp_path: Path, connect: Connect
+) -> None:
+    seen: set[int] = set()
+    lists: set[int] = set()
+    listing = ("/api/models", "/api/settings/repositories", "/")
+    over = threading.Event()
+    with running(tmp_path) as server:
+
+        def read() -> None:
+            client = connect(server, server.token)
+            while not over.is_set():
+                for path in ("", "/commits/main", "/tree/main", "/refs"):
+                    seen.add(client.get(f"/api/models/pairpress/m{path}").status_code)
+                seen.add(client.get("/pairpress/m/resolve/main/.gitattributes").status_code)
+                lists.update(client.get(path).status_code for path in listing)
+
+        readers = [threading.Thread(target=read) for _ in range(3)]
+        for reader in readers:
+            reader.start()
+        owner = connect(server, server.token)
+        for _ in range(15):
+            owner.post("/api/repos/create", json={"name": "m"}).raise_for_status()
+            moved = {"fromRepo": "pairpress/m", "toRepo": "pairpress/n", "type": "model"}
+            owner.post("/api/repos/move", json=moved).raise_for_status()
+            owner.request("DELETE", "/api/repos/delete", json={"name": "n"}).raise_for_status()
+        over.set()
+        for reader in readers:
+            reader.join()
+    assert (seen, lists) == ({200, 404}, {200})
+    assert "Traceback" not in (tmp_path / "server.log").read_text()

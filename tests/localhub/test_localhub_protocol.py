@@ -160,7 +160,8 @@ def test_lists_show_what_a_token_may_see(client_says: ClientSays) -> None:
         attributes = api.get_paths_info("pairpress/listed-one", ".gitattributes")[0].size
         said["own"] = [one.type, one.visibility, one.storage - attributes,
                        own["pairpress/listed-two"].visibility, "acme/listed-three" in own]
-        said["organization"] = [repo.id for repo in alice.list_user_repos("acme")]
+        said["organization"] = "acme/listed-three" in [
+            repo.id for repo in alice.list_user_repos("acme")]
         said["of others"] = attempt(lambda: list(alice.list_user_repos("pairpress")))
         """,
     )
@@ -172,7 +173,7 @@ def test_lists_show_what_a_token_may_see(client_says: ClientSays) -> None:
         "rows": ["pairpress/listed-rows"],
         "full": [".gitattributes", "README.md", "m.bin"],
         "own": ["model", "public", len("---\nlicense: mit\n---\n") + 1000, "private", False],
-        "organization": ["acme/listed-three"],
+        "organization": True,
         "of others": ["HfHubHTTPError", 403],
     }
 
@@ -231,3 +232,22 @@ def test_transformers_and_peft_load_what_was_put_here(client_says: ClientSays) -
     )
     assert said["base"] and said["adapter"]
     assert "adapter_model.safetensors" in said["files"]
+
+
+@pytest.mark.slow
+def test_datasets_pushes_a_data_set_and_proposes_one(client_says: ClientSays) -> None:
+    said = client_says(
+        ATTEMPT,
+        """
+        from datasets import Dataset, DatasetDict, load_dataset
+        rows = [{"prompt": str(n), "chosen": [{"role": "user", "content": "é"}]} for n in range(9)]
+        splits = DatasetDict(train=Dataset.from_list(rows), test=Dataset.from_list(rows[:3]))
+        splits.push_to_hub("pairpress/pushed", private=True)
+        loaded = load_dataset("pairpress/pushed")
+        said["pushed"] = [loaded["train"].to_list() == rows, len(loaded["test"])]
+        splits["test"].push_to_hub("pairpress/pushed", config_name="other", create_pr=True)
+        other = load_dataset("pairpress/pushed", "other", revision="refs/pr/1")
+        said["proposed"] = {name: len(split) for name, split in other.items()}
+        """,
+    )
+    assert said == {"pushed": [True, 3], "proposed": {"train": 3}}

@@ -1,12 +1,14 @@
 """The store by itself: what it must never accept, and many writers at once."""
 
 import hashlib
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from localhub.errors import HubError
+from localhub.pulls import Pulls
 from localhub.records import Change, RepoId
 from localhub.store import Store
 
@@ -114,3 +116,64 @@ def test_a_name_is_a_branch_or_a_tag_but_not_both(store: Store) -> None:
     with pytest.raises(HubError) as gone:
         store.resolve(store.repository(REPO), "v1")
     assert gone.value.code == "RevisionNotFound"
+
+
+def propose(store: Store, *changes: Change, parent: str) -> None:
+    Pulls(store).propose(REPO, changes, parent=parent, title="t", message="", user="ann")
+
+
+def test_a_merge_takes_what_the_request_changed_and_leaves_what_main_changed(store: Store) -> None:
+    def add(path: str, content: bytes = b"1") -> Change:
+        return Change(path, store.keep(content))
+
+    base = commit(store, add("both gone"), add("main's"), add("file"), add("folder/x"), add("same"))
+    gone = Change("both gone", None)
+    commit(store, gone, add("main's", b"2"), add("same", b"2"), add("main's too"))
+    turned = (Change("file", None), add("file/y"), Change("folder", None, folder=True))
+    propose(store, gone, *turned, add("folder"), add("same", b"2"), add("new"), parent=base)
+
+    merged = Pulls(store).merge(REPO, 1, "ann", None)
+
+    repository = store.repository(REPO)
+    main = store.resolve(repository, "main")
+    assert main.id == merged.merged == store.resolve(repository, "refs/heads/main").id
+    assert sorted(main.files) == ["file/y", "folder", "main's", "main's too", "new", "same"]
+    assert main.files["main's"] == main.files["same"] == store.keep(b"2")
+    assert repository.discussions[0].status == "merged"
+
+
+def test_of_two_requests_for_one_path_the_second_conflicts_unless_it_says_the_same(
+    store: Store,
+) -> None:
+    base = commit(store, Change("a", store.keep(b"1")))
+    for content in (b"2", b"3", b"2"):
+        propose(store, Change("a", store.keep(content)), parent=base)
+    pulls = Pulls(store)
+    pulls.merge(REPO, 1, "ann", None)
+    with pytest.raises(HubError) as refused:
+        pulls.merge(REPO, 2, "ann", None)
+    assert refused.value.status == 409
+    assert store.repository(REPO).discussions[1].status == "open"
+    pulls.merge(REPO, 3, "ann", None)
+
+
+def test_many_requests_at_once_get_numbers_of_their_own(store: Store) -> None:
+    base = commit(store, Change("a", store.keep(b"1")))
+    with ThreadPoolExecutor(8) as pool:
+        wanted = [Change(f"f{number}", store.keep(b"x")) for number in range(16)]
+        list(pool.map(lambda change: propose(store, change, parent=base), wanted))
+    repository = store.repository(REPO)
+    assert list(repository.pulls) == [f"refs/pr/{number}" for number in range(1, 17)]
+    heads = [store.resolve(repository, head) for head in repository.pulls.values()]
+    assert {path for head in heads for path in head.files} == {"a", *(c.path for c in wanted)}
+
+
+def test_a_store_of_an_earlier_version_is_read(store: Store) -> None:
+    saved = store.root / "repos" / "models" / "ann" / "m" / "repo.json"
+    told = json.loads(saved.read_text())
+    for later in ("gated", "discussions"):
+        del told[later]
+    saved.write_text(json.dumps(told))
+    repository = store.repository(REPO)
+    assert (repository.gated, repository.discussions) == (False, [])
+    store.add_tag(REPO, "v1", "main")

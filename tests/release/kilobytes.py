@@ -77,7 +77,7 @@ def titles(target: Repository, revision: str = "main") -> list[str]:
     return [one.title for one in trees.history_of(target, revision)]
 
 
-def require_complete(name: str, folder: Path, version: str, commits: int = 1) -> None:
+def require_complete(name: str, folder: Path, version: str) -> None:
     """Every file on main and under the tag, no branch left, and not one commit too many."""
     for target in repositories(name):
         refs = trees.refs_of(target)
@@ -85,7 +85,7 @@ def require_complete(name: str, folder: Path, version: str, commits: int = 1) ->
         assert trees.holds(target, refs.branches["main"], files), target.part
         assert trees.holds(target, refs.tags[version], files), target.part
         assert set(refs.branches) == {"main"}
-        assert titles(target).count(f"Release {version}: {target.part}") == commits
+        assert titles(target).count(f"Release {version}: {target.part}") == 1
 
 
 def edit_card(target: Repository, text: str) -> str:

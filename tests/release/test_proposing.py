@@ -9,12 +9,12 @@ from kilobytes import (
     edit_card,
     messages,
     release_folder,
-    require_complete,
     staged,
     standing,
 )
 
 from localhub.client_env import Server
+from tasks.core import trees
 from tasks.core.errors import Refused
 from tasks.core.promoting import promote_all, remove_branches
 from tasks.core.proposing import Proposal, propose
@@ -66,11 +66,10 @@ def test_once_all_are_merged_promoting_only_writes_the_tags(hub: Server, tmp_pat
     released = promote_all(placed, "v1", messages("v1"))
     assert not any(one.committed for one in released)
     remove_branches(released, "v1")
-    require_complete(name, folder, "v1", commits=0 if "(#1)" in merged_title(name) else 1)
-
-
-def merged_title(name: str) -> str:
-    return str(HfApi().list_repo_commits(name)[0].title)
+    for one in repositories(name):
+        assert trees.holds(one, "main", trees.files_below(folder / one.part))
+        assert trees.refs_of(one).tags == {"v1": trees.head_of(one)}
+        assert len(trees.history_of(one, "main")) == 2  # the first commit, and the merge
 
 
 def test_one_that_a_person_closed_is_a_no(hub: Server, tmp_path: Path) -> None:

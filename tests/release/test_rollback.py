@@ -1,4 +1,4 @@
-"""An earlier version back on main, forward only; and the branches of unfinished releases removed."""
+"""An earlier version back on main, forward only; branches of unfinished releases removed."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def holds_all(name: str, folder: Path) -> bool:
 def test_an_earlier_version_comes_back_by_one_commit_each_and_tags_stay(
     hub: Server, tmp_path: Path, switch: Switch
 ) -> None:
-    name = "pairpress/back"
+    name = "pairpress/rolled"
     old, _ = two_versions(name, tmp_path)
     tags = {part: tags for part, (_, tags, _) in standing(name).items()}
     with switch.counted():
@@ -57,7 +57,7 @@ def test_an_earlier_version_comes_back_by_one_commit_each_and_tags_stay(
 
 
 def test_what_main_holds_already_is_left_alone(hub: Server, tmp_path: Path) -> None:
-    name = "pairpress/back-twice"
+    name = "pairpress/rolled-twice"
     two_versions(name, tmp_path)
     first = rollback(name, "v1")
     before = standing(name)
@@ -67,7 +67,7 @@ def test_what_main_holds_already_is_left_alone(hub: Server, tmp_path: Path) -> N
 
 
 def test_one_can_roll_forward_again(hub: Server, tmp_path: Path) -> None:
-    name = "pairpress/back-and-forth"
+    name = "pairpress/rolled-and-forth"
     _, new = two_versions(name, tmp_path)
     rollback(name, "v1")
     rollback(name, "v2")
@@ -77,7 +77,7 @@ def test_one_can_roll_forward_again(hub: Server, tmp_path: Path) -> None:
 def test_what_people_put_on_main_meanwhile_does_not_survive_but_stays_in_the_history(
     hub: Server, tmp_path: Path
 ) -> None:
-    name = "pairpress/back-over-edits"
+    name = "pairpress/rolled-over-edits"
     old, _ = two_versions(name, tmp_path)
     edit_card(repositories(name)[2], "---\nlicense: mit\n---\nedited by a person")
     rollback(name, "v1")
@@ -88,11 +88,11 @@ def test_what_people_put_on_main_meanwhile_does_not_survive_but_stays_in_the_his
 def test_a_version_that_one_repository_lacks_is_refused_before_anything_moves(
     hub: Server, tmp_path: Path
 ) -> None:
-    name = "pairpress/back-unknown"
+    name = "pairpress/rolled-unknown"
     two_versions(name, tmp_path)
     HfApi().delete_tag(f"{name}-adapter", tag="v1")
     before = standing(name)
-    with pytest.raises(Refused, match=r"^v1: pairpress/back-unknown-adapter has no such tag"):
+    with pytest.raises(Refused, match=r"^v1: pairpress/rolled-unknown-adapter has no such tag"):
         rollback(name, "v1")
     with pytest.raises(Refused, match=r"^v9: .*-pairs, .*-adapter, .* have no such tag"):
         rollback(name, "v9")
@@ -104,10 +104,10 @@ def test_a_version_that_one_repository_lacks_is_refused_before_anything_moves(
 def test_a_rollback_that_ended_halfway_is_finished_by_the_same_command(
     hub: Server, tmp_path: Path, switch: Switch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = "pairpress/back-half"
+    name = "pairpress/rolled-half"
     old, _ = two_versions(name, tmp_path)
     monkeypatch.setattr("tasks.core.hub.WAITS_S", ())
-    switch.set({"method": "POST", "path": "back-half-adapter/commit/", "kind": "status"})
+    switch.set({"method": "POST", "path": "rolled-half-adapter/commit/", "kind": "status"})
     with pytest.raises(HubUnavailable):
         rollback(name, "v1")
     switch.clear()
@@ -119,7 +119,7 @@ def test_a_rollback_that_ended_halfway_is_finished_by_the_same_command(
 def test_a_release_staged_before_a_rollback_is_a_conflict_after_it(
     hub: Server, tmp_path: Path
 ) -> None:
-    name = "pairpress/back-meanwhile"
+    name = "pairpress/rolled-meanwhile"
     two_versions(name, tmp_path)
     placed = staged(name, release_folder(tmp_path, "C", "v3"), "C", "v3")
     rollback(name, "v1")

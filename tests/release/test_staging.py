@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from huggingface_hub import HfApi
+from huggingface_hub import CommitOperationAdd, HfApi
 from kilobytes import Switch, edit_card, publish, release_folder, staged, standing, titles
 
 from localhub.access import add_user
@@ -157,3 +157,27 @@ def test_publishing_uses_the_write_token_where_there_is_one(
     monkeypatch.delenv("HF_WRITE_TOKEN")
     with pytest.raises(InputError, match="HF_WRITE_TOKEN"):
         publish(name, release_folder(tmp_path, "B", "v2"), "B", "v2")
+
+
+def test_a_file_that_did_not_arrive_is_named_and_main_stays(hub: Server, tmp_path: Path) -> None:
+    """The repository's own .gitignore does it: the Hub leaves such files out, without a word."""
+    name, folder = "pairpress/staged-ignored", release_folder(tmp_path, "A")
+    target = repositories(name)[1]
+    create(target, private=False)
+    operations = [CommitOperationAdd(".gitignore", b"adapter_config.json")]
+    HfApi().create_commit(target.repo, operations, commit_message="by hand")
+    before = standing(name)["adapter"][:2]
+    with pytest.raises(Refused, match=r"adapter_config.json is not what was sent"):
+        staged(name, folder, "A")
+    assert standing(name)["adapter"][:2] == before
+
+
+def test_a_version_that_stands_with_other_files_is_refused_before_a_branch_is_made(
+    hub: Server, tmp_path: Path
+) -> None:
+    name = "pairpress/staged-taken"
+    publish(name, release_folder(tmp_path, "A"), "A")
+    before = standing(name)
+    with pytest.raises(Refused, match=r"tag v1 stands on commit \w{8}, which holds other files"):
+        staged(name, release_folder(tmp_path, "B"), "B")
+    assert standing(name) == before

@@ -1,6 +1,7 @@
 """A release on a real localhub is audited as a stranger would; each fault is made alone, and named.
 
-The releases are kilobytes: a random base, a LoRA on it, the merged model, seven rows.
+The releases are kilobytes: a random base, a LoRA on it, the merged model, seven rows. It is long
+because every difference that an audit can find has its own test.
 """
 
 import json

@@ -1,11 +1,10 @@
 """Publishing to a real localhub through the real client: one commit, one tag, nothing twice."""
 
-import json
 import socket
 from pathlib import Path
 
 import pytest
-from huggingface_hub import CommitOperationAdd, HfApi, hf_hub_download
+from huggingface_hub import HfApi, hf_hub_download
 
 from localhub.access import add_user
 from localhub.client_env import Server
@@ -15,7 +14,6 @@ from tasks.core.publish import (
     Repository,
     commit_repository,
     create,
-    next_version,
     preflight,
     published,
     repositories,
@@ -60,15 +58,6 @@ def names(target: Repository) -> set[str]:
     return set(HfApi().list_repo_files(target.repo, repo_type=target.repo_type)) - {
         ".gitattributes"
     }
-
-
-def release(name: str, content: str, version: str, folder: Path, parts: set[str]) -> None:
-    """Commit and tag some parts of a release, as a run does that may be cut off in between."""
-    for target in repositories(f"pairpress/{name}"):
-        if target.part in parts:
-            create(target, private=False)
-            fill(folder, release__json=json.dumps({"content": content}))
-            tag(commit_repository(target, folder, version), version)
 
 
 def test_a_good_token_gives_the_full_name(hub: Server) -> None:
@@ -227,42 +216,6 @@ def test_a_tag_may_be_given_twice_to_one_commit_and_never_to_another(
     assert published(target, "v1").commit == first.commit
 
 
-def test_the_first_release_is_v1(hub: Server) -> None:
-    assert next_version("pairpress/unheard-of", "A") == ("v1", False)
-
-
-def test_a_finished_release_is_recognised_by_its_content(hub: Server, tmp_path: Path) -> None:
-    release("finished", "A", "v1", tmp_path, {"dataset", "adapter", "model"})
-    assert next_version("pairpress/finished", "A") == ("v1", True)
-    assert next_version("pairpress/finished", "B") == ("v2", False)
-
-
-def test_a_half_tagged_release_is_continued_by_its_own_content_only(
-    hub: Server, tmp_path: Path
-) -> None:
-    release("half", "A", "v1", tmp_path, {"dataset", "adapter", "model"})
-    release("half", "B", "v2", tmp_path, {"dataset"})
-    assert next_version("pairpress/half", "B") == ("v2", False)
-    assert next_version("pairpress/half", "C") == ("v3", False)
-    release("half", "B", "v2", tmp_path, {"adapter", "model"})
-    assert next_version("pairpress/half", "B") == ("v2", True)
-
-
-def test_going_back_to_an_earlier_release_is_a_new_version(hub: Server, tmp_path: Path) -> None:
-    for version, digest in (("v1", "A"), ("v2", "B")):
-        release("back", digest, version, tmp_path, {"dataset", "adapter", "model"})
-    assert next_version("pairpress/back", "A") == ("v3", False)
-
-
-def test_tags_that_somebody_else_made_are_stepped_over(hub: Server) -> None:
-    target = target_of("foreign-tags")
-    operations = [CommitOperationAdd("a.txt", b"a")]
-    HfApi().create_commit(target.repo, operations, commit_message="by hand")
-    for name in ("v7", "v07", "v8-beta", "stable"):
-        HfApi().create_tag(target.repo, tag=name)
-    assert next_version(target.repo, "A") == ("v8", False)
-
-
 def test_a_hub_that_is_not_there_is_named_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:  # bound and not listening: nobody answers
         taken.bind(("127.0.0.1", 0))
@@ -277,3 +230,11 @@ def test_a_hub_that_is_not_there_is_named_with_the_way_out(monkeypatch: pytest.M
 def test_what_may_pass_stays_worth_another_try_through_two_layers() -> None:
     with pytest.raises(HubUnavailable, match=r"^inner: "), hub_errors("outer"), hub_errors("inner"):
         raise ConnectionResetError("reset by peer")
+
+
+def test_a_public_repository_is_not_made_private_behind_its_owner_s_back(hub: Server) -> None:
+    target = target_of("public-already")
+    with pytest.raises(InputError, match=r"public-already is public .*/settings"):
+        create(target, private=True)
+    create(target, private=False)
+    assert HfApi().model_info(target.repo).private is False

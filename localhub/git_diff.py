@@ -12,10 +12,10 @@ from localhub.gitids import lfs_pointer
 from localhub.lfs import is_text
 from localhub.records import File
 
-_COMPARED = 1024 * 1024  # bytes: comparing two longer texts line by line takes too long
+_COMPARED = 256 * 1024  # bytes: difflib takes quadratic time, and the client always asks for this
 
 
-def difference(contents: Contents, before: Mapping[str, File], after: Mapping[str, File]) -> str:
+def git_diff(contents: Contents, before: Mapping[str, File], after: Mapping[str, File]) -> str:
     paths = sorted(
         path for path in before.keys() | after.keys() if before.get(path) != after.get(path)
     )
