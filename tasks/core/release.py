@@ -39,7 +39,7 @@ TOKENIZER_FILES = (
     "merges.txt",
     "chat_template.jinja",
 )
-# Places of this machine, and code that a reader would have to trust: transformers knows these models.
+# Places of this machine, and code to be trusted: transformers itself knows these models.
 LOCAL_KEYS = ("_name_or_path", "is_local", "local_files_only", "auto_map")
 PAIR_COLUMNS = ("row", "prompt", "chosen", "rejected", "score_chosen", "score_rejected", "edits")
 COMPLETION_COLUMNS = ("row", "prompt", "completion", "sample", "score", "finished")
