@@ -38,6 +38,9 @@ def test_all_recipes_rehearse_in_one_command_and_release_nowhere_else() -> None:
     assert len(set(released)) == 3 * len(names)
     assert all(repo.startswith("rehearsal/") for repo in released)
     assert "hf_of_a_person" not in done.stdout + done.stderr
+    planned = pairpress("plan", "hh", **endpoint)
+    assert planned.returncode == 2 and "did not answer" in planned.stdout
+    assert "measured on" in planned.stdout, "a plan knows the time that a rehearsal has measured"
 
 
 def test_a_recipe_that_cannot_be_rehearsed_is_told_and_the_command_says_so() -> None:
