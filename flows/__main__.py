@@ -64,7 +64,7 @@ def run(
 
     checked = read_recipe(name, recipe_book(recipe), changes or ())
     started = time.monotonic()
-    with hub_of(local or checked.seed is not None):
+    with hub_of(local or checked.seed is not None) as started_for_it:
         _prefect_settings(own_home=checked.seed is not None)
         with contextlib.redirect_stdout(sys.stderr):  # libraries print where data belongs
             from flows.release_model import release_model
@@ -75,7 +75,7 @@ def run(
         from flows.print_release import print_release
 
         print_release(Path(record), time.monotonic() - started)
-        if local or checked.seed is not None:
+        if started_for_it:
             print("`pairpress hub` serves the Hub on this disk at these addresses.")
 
 
@@ -319,15 +319,22 @@ def clean(of: Of = None, local: Local = False) -> None:
 
 
 def _latest_release() -> str:
-    """The merged model's repository of the last release from this work folder."""
+    """The merged model's repository of the last release from this work folder, if it is there."""
+    from tasks.core.hub import endpoint
     from tasks.core.stage import work_folder
 
     record = work_folder() / "runs" / "latest" / "release.json"
     if not record.exists():
         raise InputError(f"{record}: no release was made from here. Name it: --of OWNER/NAME.")
     release = json.loads(record.read_text())
-    made = [*release["repositories"].values(), *release["proposals"]]
-    return str(made[-1]["repo"])  # data set, adapter, merged model
+    made = [*release["repositories"].values(), *release.get("proposals", [])]
+    last = made[-1]  # data set, adapter, merged model
+    if not last["url"].startswith(f"{endpoint()}/"):
+        raise InputError(
+            f"{last['repo']}: the last release from here went to {last['url']}, and this command "
+            f"asks {endpoint()}. Name the release: --of OWNER/NAME, or use --local."
+        )
+    return str(last["repo"])
 
 
 @app.command()
@@ -350,8 +357,8 @@ def hub(
 
 
 @contextlib.contextmanager
-def hub_of(local: bool) -> Iterator[None]:
-    """The Hub to talk to, set before any library reads it.
+def hub_of(local: bool) -> Iterator[bool]:
+    """The Hub to talk to, set before any library reads it; whether it was started for this command.
 
     `local`: the one on this disk, or the one that HF_ENDPOINT names if it is on this machine too.
     """
@@ -360,7 +367,7 @@ def hub_of(local: bool) -> Iterator[None]:
     os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "30")
     named = _named_endpoint()
     if not local or named in LOOPBACK:
-        yield
+        yield False
         return
     from localhub.client_env import client_environment, running
     from tasks.core.stage import work_folder
@@ -370,7 +377,7 @@ def hub_of(local: bool) -> Iterator[None]:
         os.environ.update(client_environment(server.url, server.token, work / "hf"))
         os.environ.pop("HF_WRITE_TOKEN", None)  # of another Hub
         print(f"Hub on this disk: {server.url}, store {server.root}", file=sys.stderr)
-        yield
+        yield True
 
 
 @contextlib.contextmanager

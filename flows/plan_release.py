@@ -15,10 +15,12 @@ def plan_release(recipe: Recipe) -> Plan:
     commit = found.sources[0].revision
     if found.unchanged or found.refusals or not commit:  # the demo's base is made by its run
         return found
-    base = ModelRef(repo=recipe.base.model, revision=commit.removeprefix(f"{recipe.base.model}@"))
+    base = ModelRef(repo=recipe.base.model, revision=commit)
 
     def run() -> None:
         align_model.fn(found.repository, base, prepare_data.fn(base, recipe), recipe)
 
-    finished, missing = finished_stages(run)
-    return found.model_copy(update={"finished": tuple(finished), "next_stage": missing})
+    finished, missing, trouble = finished_stages(run)
+    refusals = (*found.refusals, trouble) if trouble else found.refusals
+    told = {"finished": tuple(finished), "next_stage": missing, "refusals": refusals}
+    return found.model_copy(update=told)

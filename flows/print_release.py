@@ -54,7 +54,8 @@ def print_release(path: Path, whole: float) -> None:
     else:
         console.print(f"\n{release['version']} is staged, verified and proposed; merge these:")
         for one in release["proposals"]:
-            console.print(f"  {one['part']:8} {one['url']}  ({one['status']})", soft_wrap=True)
+            if one["status"] == "open":
+                console.print(f"  {one['part']:8} {one['url']}", soft_wrap=True)
         console.print(
             "  then run the same command again: it compares what was merged, and tags it."
         )

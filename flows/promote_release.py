@@ -4,7 +4,7 @@ from prefect import flow
 
 from tasks.core.refs import Published, Staged
 from tasks.core.settings import Release
-from tasks.publish import link_release, promote_part, propose_release, require_promotable
+from tasks.publish import link_release, promote_parts, propose_release
 
 
 @flow(name="promote-release")
@@ -13,11 +13,4 @@ def promote_release(staged: Staged, release: Release) -> Published:
     proposals = propose_release(staged, release)
     if any(one.status == "open" for one in proposals):
         return Published(repositories=[], proposals=proposals)
-    require_promotable(staged)
-    dataset, adapter, model = staged.written.targets
-    published = [
-        promote_part(staged, dataset),
-        promote_part(staged, adapter),
-        promote_part(staged, model),
-    ]
-    return link_release(staged, published)
+    return link_release(staged, promote_parts(staged))

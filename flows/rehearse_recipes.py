@@ -60,8 +60,7 @@ def _rehearse(
         torch.set_num_threads(threads)
         release = json.loads(record.read_text())
         full = _full(recipe, shape, release["stages"])
-        seconds = {one["stage"]: one["seconds"] for one in release["seconds"]}
-        kept_estimates.keep(work_folder().parent, recipe, full, seconds)  # this one is emptied
+        kept_estimates.keep(work_folder().parent, recipe, full)  # this one is emptied
     _tell("made for it", made)
     _tell("set smaller", small.changes)
     _tell(f"went through every stage in {took:.0f} s", _went(release, recipe))

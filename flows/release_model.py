@@ -30,7 +30,7 @@ from tasks.core.settings import (
     Training,
     Watch,
 )
-from tasks.preflight import look_for_news, pin_base, try_everything
+from tasks.preflight import look_for_news, pin_base, try_access, try_everything
 from tasks.record import record_nothing_new, write_record
 
 
@@ -55,7 +55,7 @@ def release_model(
     seed: Seed | None = None,
     rehearsal: bool = False,
 ) -> str:
-    """Files, token and write access are tried first; returns the path of the run's release.json."""
+    """Whatever can refuse it is tried first; returns the path of the run's release.json."""
     recipe = Recipe(
         base=base,
         data=data,
@@ -76,12 +76,13 @@ def release_model(
         seed=seed,
         rehearsal=rehearsal,
     )
-    repository = try_everything(recipe)
+    repository = try_access(recipe)
     if seed:
         seed_hub(seed)
     news = look_for_news(repository, recipe)
     if news.standing:
-        return record_nothing_new(repository, news)
+        return record_nothing_new(repository, news, release)
+    try_everything(recipe)
     pinned = pin_base(base, lora)
     prepared = prepare_data(pinned, recipe)
     aligned = align_model(repository, pinned, prepared, recipe)

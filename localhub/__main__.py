@@ -10,29 +10,20 @@ out  one line once connections are accepted: localhub: http://127.0.0.1:PORT (st
 
 import argparse
 import asyncio
-import json
 import os
 import signal
 import socket
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from urllib.parse import urlsplit
 
 import uvicorn
 
 from localhub.access import add_user, new_token
 from localhub.app import localhub_app
-from localhub.disk import write_json
-
-
-def _earlier_port(root: Path) -> int:
-    """The port of the last run, so that URLs printed then stay valid; 0 where there was none."""
-    try:
-        return urlsplit(json.loads((root / "server.json").read_text())["url"]).port or 0
-    except FileNotFoundError:
-        return 0
+from localhub.state import State, read_state, write_state
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -48,8 +39,9 @@ def _listen(host: str, port: int) -> socket.socket:
 def _bind(host: str, port: int, root: Path) -> socket.socket:
     if port:
         return _listen(host, port)
-    try:
-        return _listen(host, _earlier_port(root))
+    earlier = read_state(root)
+    try:  # the port of the last run, so that URLs printed then stay valid
+        return _listen(host, earlier.port if earlier else 0)
     except OSError:  # taken by somebody else meanwhile
         return _listen(host, 0)
 
@@ -61,8 +53,7 @@ async def _serve(server: uvicorn.Server, listener: socket.socket, root: Path, he
     while not server.started and not serving.done():
         await asyncio.sleep(0.005)
     if server.started:
-        state = {"url": url, "pid": os.getpid(), "held": held}
-        write_json(root / "server.json", state, root / "tmp")
+        write_state(root, State(url, os.getpid(), held))
         print(f"localhub: {url} (store {root})", flush=True)
     await serving
 
@@ -85,11 +76,17 @@ def _protocol(faults: bool) -> type[asyncio.Protocol] | str:
     return ReachableProtocol
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or len(text) > 5 or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is no number from 0 to 65535")
+    return int(text)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="localhub", description="A Hugging Face Hub in a folder.")
     parser.add_argument("--root", type=Path, required=True, help="the folder that holds the store")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=0, help="0: the last one if free, else any")
+    parser.add_argument("--port", type=_port, default=0, help="0: the last one if free, else any")
     parser.add_argument(
         "--held", action="store_true", help="stop when standard input closes: with its holder"
     )
@@ -106,8 +103,8 @@ def main() -> None:
     arguments = parser.parse_args()
     root = arguments.root.resolve()
     # Others on this machine have no business in it: private repositories lie here in plain.
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
         if arguments.add_token is not None:
             token = new_token()
             add_user(root, token, arguments.add_token, arguments.org, arguments.role)
@@ -116,6 +113,10 @@ def main() -> None:
         app = localhub_app(root, faults=arguments.faults)
     except ValueError as error:  # in what a person wrote into the folder
         print(f"localhub: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:  # a file in its place, a folder of somebody else
+        place = error.filename or root
+        print(f"localhub: --root {place}: {error.strerror}. Give a folder.", file=sys.stderr)
         sys.exit(2)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
@@ -141,9 +142,9 @@ def main() -> None:
     try:
         asyncio.run(_serve(uvicorn.Server(config), listener, root, arguments.held))
     finally:
-        state = root / "server.json"
-        if state.exists() and (saved := json.loads(state.read_text()))["pid"] == os.getpid():
-            write_json(state, {**saved, "pid": None}, root / "tmp")
+        state = read_state(root)
+        if state is not None and state.pid == os.getpid():
+            write_state(root, replace(state, pid=None))
 
 
 if __name__ == "__main__":

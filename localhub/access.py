@@ -30,7 +30,7 @@ from localhub.disk import make_folder, write_json
 from localhub.errors import HubError, repository_missing
 from localhub.records import RepoId, Repository, check_repo_name
 from localhub.store import Store
-from localhub.wire import repo_id
+from localhub.wire import is_number, repo_id
 
 OWNER = "pairpress"
 _SIGNED_S = 3600  # an upload or a download may begin this long after its URL was given out
@@ -83,7 +83,7 @@ def add_user(root: Path, token: str, name: str, orgs: Sequence[str], role: str) 
     path = root / "tokens.json"
     with (root / "tokens.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        saved = json.loads(path.read_text()) if path.exists() else {}
+        saved = _saved(path)
         saved[_hashed(token)] = {"name": name, "orgs": list(orgs), "role": role}
         _users(path, saved)
         make_folder(root / "tmp")
@@ -93,12 +93,28 @@ def add_user(root: Path, token: str, name: str, orgs: Sequence[str], role: str) 
 def further_users(root: Path) -> dict[str, User]:
     """{sha256 of the token: its user}"""
     path = root / "tokens.json"
-    return _users(path, json.loads(path.read_text())) if path.exists() else {}
+    return _users(path, _saved(path))
+
+
+def _saved(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        saved = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path}: this is not JSON: {error}") from error
+    if not isinstance(saved, dict):
+        raise ValueError(f"{path}: a {type(saved).__name__} stands there, not an object")
+    return saved
 
 
 def _users(path: Path, saved: dict[str, Any]) -> dict[str, User]:
     users = {}
-    for digest, entry in saved.items():
+    for place, (digest, entry) in enumerate(saved.items(), start=1):
+        kept = entry if isinstance(entry, dict) else {}
+        sorts = [type(kept.get(key)) for key in ("name", "orgs", "role")]
+        if sorts != [str, list, str]:
+            raise ValueError(f"{path}: entry {place} needs a 'name', a list of 'orgs' and a 'role'")
         if not re.fullmatch("[0-9a-f]{64}", digest):  # the token itself: not to be shown here
             raise ValueError(
                 f"{path}: the token of {entry['name']!r} stands there in plain, and only sha256 is "
@@ -130,8 +146,9 @@ class Gate:
         header = request.headers.get("authorization")
         if header is None:
             return None
+        token = header[7:] if header[:7].lower() == "bearer " else header
         # Looked up by its digest, which tells an eavesdropper on the time it takes nothing.
-        digest = _hashed(header.removeprefix("Bearer ").strip())
+        digest = _hashed(token.strip())
         if digest == self._owner:
             return User(OWNER, (), "write")
         user = further_users(self._root).get(digest)
@@ -226,7 +243,7 @@ class Gate:
         expires = request.query_params.get("expires", "")
         given = request.query_params.get("signature", "")
         return (
-            expires.isdecimal()
+            is_number(expires)
             and int(expires) >= time.time()
             and hmac.compare_digest(given.encode(), self._signature(what, expires).encode())
         )

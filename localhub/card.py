@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+READ = 128 * 1024  # bytes of a README.md that are looked at: YAML takes seconds for so much
+_MOST_VALUES = 20_000  # with every alias written out: nine of nine of nine ... fill any memory
 _FRONT_MATTER = re.compile(r"\A\s*^---[ \t]*\r?\n(.*?)^---[ \t\r]*$", re.DOTALL | re.MULTILINE)
 # Fields that hold one text or a list of texts, and how the Hub turns them into tags.
 _PREFIXES = {
@@ -31,10 +33,14 @@ def front_matter(readme: str) -> dict[str, Any]:
     block = _FRONT_MATTER.match(readme)
     if block is None:
         return {}
+    if len(block[0].encode(errors="replace")) > READ:
+        raise ValueError(f"the front matter is over {READ} bytes")
     try:
-        metadata = yaml.safe_load(block[1])
+        metadata = _loaded(block[1])
     except yaml.YAMLError as error:
         raise ValueError(f"the front matter is not valid YAML: {error}") from error
+    except RecursionError as error:
+        raise ValueError("the front matter is nested too deep") from error
     if metadata is None:
         return {}
     if not isinstance(metadata, dict):
@@ -42,10 +48,38 @@ def front_matter(readme: str) -> dict[str, Any]:
             f"the front matter is a {type(metadata).__name__}, not a mapping of fields"
         )
     try:  # YAML knows dates and infinities, the reply does not: they become texts
-        plain: dict[str, Any] = json.loads(json.dumps(metadata, default=str), parse_constant=str)
+        text = json.dumps(metadata, default=str, ensure_ascii=False)
+        text.encode()
+        plain: dict[str, Any] = json.loads(text, parse_constant=str)
     except TypeError as error:
         raise ValueError(f"the front matter has a field whose name is no text: {error}") from error
+    except UnicodeError as error:
+        raise ValueError(f"the front matter has a text that is not UTF-8: {error}") from error
     return plain
+
+
+def _loaded(text: str) -> object:
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _size(node, {}) > _MOST_VALUES:
+            raise ValueError(f"the front matter has over {_MOST_VALUES} values, aliases included")
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _size(node: yaml.Node, known: dict[yaml.Node, int]) -> int:
+    """How many values it has with every alias written out, without writing them out."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if node not in known:
+        known[node] = _MOST_VALUES + 1  # what holds itself has no end
+        pairs = node.value if isinstance(node, yaml.MappingNode) else zip(node.value, strict=True)
+        known[node] = 1 + sum(_size(each, known) for pair in pairs for each in pair)
+    return known[node]
 
 
 def without_front_matter(readme: str) -> str:

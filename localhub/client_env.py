@@ -5,7 +5,6 @@ out  variables to set before huggingface_hub is imported
      https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -16,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, Request, build_opener
+
+from localhub.state import read_state
 
 _START_S, _STOP_S = 20, 10
 
@@ -94,21 +95,20 @@ def _started(root: Path, process: subprocess.Popen[bytes], log: Path) -> Server:
 
 def _answering(root: Path, pid: int | None = None) -> Server | None:
     """The server that server.json names, if it is alive and knows this root's token."""
-    try:
-        state = json.loads((root / "server.json").read_text())
-        token = (root / "token").read_text().strip()
-    except FileNotFoundError:
+    state, secret = read_state(root), root / "token"
+    if state is None or not secret.exists():
         return None
-    if state["pid"] is None or pid not in (None, state["pid"]) or (not pid and state.get("held")):
+    token = secret.read_text().strip()
+    if state.pid is None or pid not in (None, state.pid) or (not pid and state.held):
         return None
     try:
-        os.kill(state["pid"], 0)  # after a crash, somebody else may listen there: no token for them
+        os.kill(state.pid, 0)  # after a crash, somebody else may listen there: no token for them
     except OSError:
         return None
-    asked = Request(f"{state['url']}/api/whoami-v2", headers={"Authorization": f"Bearer {token}"})
+    asked = Request(f"{state.url}/api/whoami-v2", headers={"Authorization": f"Bearer {token}"})
     try:
         # No proxy: it could not reach the loopback of this machine, and must not see the token.
         with build_opener(ProxyHandler({})).open(asked, timeout=5):
-            return Server(state["url"], token, root)
+            return Server(state.url, token, root)
     except (URLError, OSError):
         return None

@@ -4,9 +4,11 @@ in   the store, a repository, a commit of it (main)
 out  the JSON of GET /api/{models,datasets}/OWNER/NAME    https://huggingface.co/docs/hub/api
 """
 
+import functools
+from pathlib import Path
 from typing import Any
 
-from localhub.card import card_tags, front_matter
+from localhub.card import READ, card_tags, front_matter
 from localhub.gitids import lfs_pointer
 from localhub.records import Commit, File, Repository
 from localhub.store import Store
@@ -17,12 +19,8 @@ def describe(
 ) -> dict[str, Any]:
     """`blobs` adds the size and the ids of each file."""
     commit = commit or store.resolve(repository, "refs/heads/main")
-    metadata: dict[str, Any] = {}
-    if (readme := commit.files.get("README.md")) is not None:
-        try:
-            metadata = front_matter(store.blob(readme.sha256).read_text(errors="replace"))
-        except ValueError:
-            metadata = {}  # a card that slipped past validate-yaml describes nothing
+    readme = commit.files.get("README.md")
+    metadata = {} if readme is None else _metadata(store.blob(readme.sha256))
     described = {
         "id": repository.id.short,
         "author": repository.id.owner,
@@ -42,6 +40,15 @@ def describe(
             key: metadata[key] for key in ("library_name", "pipeline_tag") if key in metadata
         }
     return described
+
+
+@functools.lru_cache(maxsize=64)  # a content never changes, and YAML is slow to read
+def _metadata(readme: Path) -> dict[str, Any]:
+    try:
+        with readme.open("rb") as text:
+            return front_matter(text.read(READ).decode(errors="replace"))
+    except ValueError:
+        return {}  # a card that slipped past validate-yaml describes nothing
 
 
 def _sibling(path: str, file: File, blobs: bool) -> dict[str, Any]:

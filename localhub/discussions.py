@@ -18,7 +18,7 @@ from localhub.git_diff import git_diff
 from localhub.pulls import Pulls, discussion
 from localhub.records import Discussion, Repository
 from localhub.store import Store
-from localhub.wire import field, flag, json_body, optional, page_url
+from localhub.wire import field, flag, json_body, number, number_in_path, optional, page_url
 
 _DISCUSSIONS_A_PAGE = 25
 _TEXT_LIMIT = 65536  # characters of a comment, as on the Hub
@@ -32,7 +32,7 @@ class Discussions:
         routes = []
         for kind in ("models", "datasets"):
             talks = f"/api/{kind}/{{owner}}/{{name}}/discussions"
-            talk = f"{talks}/{{number:int}}"
+            talk = f"{talks}/{{number}}"
             routes += [
                 Route(talks, self.list),
                 Route(talks, self.change, methods=["POST"]),
@@ -57,8 +57,7 @@ class Discussions:
             and asked.get("author", talk.author) == talk.author
             and asked.get("status", "all") in ("all", _open_or_closed(talk))
         ]
-        page = int(asked["p"]) if asked.get("p", "").isdecimal() else 0
-        start = page * _DISCUSSIONS_A_PAGE
+        start = number(request, "p") * _DISCUSSIONS_A_PAGE
         return JSONResponse(
             {
                 "discussions": shown[start : start + _DISCUSSIONS_A_PAGE],
@@ -69,7 +68,7 @@ class Discussions:
 
     def details(self, request: Request) -> Response:
         repository = self._gate.readable(request)
-        talk = discussion(repository, request.path_params["number"])
+        talk = discussion(repository, number_in_path(request))
         told = _told(repository, talk) | {"events": self._pulls.events(repository, talk)}
         if talk.base is not None and talk.head is not None:
             told["filesWithConflicts"] = self._pulls.conflicts(repository, talk)
@@ -92,7 +91,7 @@ class Discussions:
         repository, user = self._gate.contributable(request)
         if "number" not in request.path_params:
             return self._open(request, repository, user, body)
-        talk = discussion(repository, request.path_params["number"])
+        talk = discussion(repository, number_in_path(request))
         repo, number, what = repository.id, talk.num, request.scope["path"].rpartition("/")[2]
         if what == "comment":
             event = self._pulls.comment(repo, number, user.name, _text(body, "comment"))

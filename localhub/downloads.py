@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from localhub.access import Gate
@@ -115,7 +115,10 @@ class Downloads:
         if not file.lfs:
             return self.resolve(request)
         headers = {"ETag": f'"{file.oid}"', "X-Repo-Commit": commit.id}
-        return PlainTextResponse(lfs_pointer(file.sha256, file.size), headers=headers)
+        # Kept as a content of its own, so that Range means here what it means elsewhere.
+        pointer = self._store.keep(lfs_pointer(file.sha256, file.size))
+        blob = self._store.blob(pointer.sha256)
+        return BlobResponse(blob, headers=headers, media_type="text/plain")
 
     def _entries(
         self, repository: Repository, commit: Commit, paths: list[str], expand: bool

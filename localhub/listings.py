@@ -18,7 +18,7 @@ from localhub.describe import describe
 from localhub.errors import HubError
 from localhub.records import Repository
 from localhub.store import Store
-from localhub.wire import flag, limit, page_of
+from localhub.wire import flag, limit, number, page_of
 
 _REPOSITORIES_A_PAGE = 1000
 
@@ -100,7 +100,6 @@ class Listings:
 
 
 def _page(request: Request, entries: list[dict[str, Any]]) -> JSONResponse:
-    asked = request.query_params.get("p", "0")
-    page, size = int(asked) if asked.isdecimal() else 0, limit(request, _REPOSITORIES_A_PAGE)
+    page, size = number(request, "p"), limit(request, _REPOSITORIES_A_PAGE)
     more = {"p": str(page + 1)} if len(entries) > (page + 1) * size else {}
     return page_of(request, entries[page * size : (page + 1) * size], **more)

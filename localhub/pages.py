@@ -23,7 +23,7 @@ from localhub.errors import HubError, entry_missing, repository_missing
 from localhub.pulls import Pulls, discussion
 from localhub.records import Commit, File, RepoId, Repository
 from localhub.store import Store
-from localhub.wire import parameter, repo_id
+from localhub.wire import number, number_in_path, parameter, repo_id
 from localhub.written import reply, written
 
 _COMMITS_A_PAGE = 50
@@ -49,7 +49,7 @@ class Pages:
                 ("/commits/{revision}", self.commits),
                 ("/commit/{revision}", self.commit),
                 ("/refs", self.refs),
-                ("/discussions/{number:int}", self.discussion),
+                ("/discussions/{number}", self.discussion),
                 ("/discussions", self.discussions),
                 ("", self.card),
             ):
@@ -84,7 +84,7 @@ class Pages:
         readme = commit.files.get("README.md")
         text, metadata, problem, body = "", {}, "", ""
         if readme is not None:
-            text = self._text(readme)[:_TEXT_SHOWN]
+            text = self._text(readme)
             try:
                 metadata = front_matter(text)
             except ValueError as error:
@@ -151,8 +151,7 @@ class Pages:
 
     def commits(self, request: Request) -> str:
         repository, commit, revision = self._asked(request)
-        asked = request.query_params.get("skip", "")
-        skip = int(asked) if asked.isdecimal() else 0
+        skip = number(request, "skip")
         history = self._store.history(repository, commit)
         shown = list(itertools.islice(history, skip, skip + _COMMITS_A_PAGE + 1))
         names: dict[str, list[str]] = {}
@@ -187,7 +186,7 @@ class Pages:
 
     def discussion(self, request: Request) -> str:
         repository = self._visible(request)
-        talk = discussion(repository, request.path_params["number"])
+        talk = discussion(repository, number_in_path(request))
         changes = []
         if talk.base is not None and talk.head is not None:
             before, after = (self._store.resolve(repository, at) for at in (talk.base, talk.head))
@@ -224,7 +223,8 @@ class Pages:
         return f"{href}?{self._gate.sign(f'GET {href}')}"
 
     def _text(self, file: File) -> str:
-        return self._store.blob(file.sha256).read_text("utf-8", errors="replace")
+        with self._store.blob(file.sha256).open("rb") as text:
+            return text.read(_TEXT_SHOWN).decode(errors="replace")
 
     def _short_text(self, file: File) -> str | None:
         if file.lfs or file.size > _TEXT_SHOWN:

@@ -127,14 +127,16 @@ def check_path(path: str) -> None:
     """Readers write these paths below a folder of theirs, so none may lead out of it."""
     parts = path.split("/")
     if (
-        any(part in ("", ".", "..", ".git") for part in parts)
+        any(part in ("", ".", "..") or part.lower() == ".git" for part in parts)
+        or any(len(part.encode(errors="replace")) > 255 for part in parts)
         or "\\" in path
         or not path.isprintable()
         or len(path.encode(errors="replace")) > 1024
     ):
         raise ValueError(
             f"{path!r} cannot be a file of a repository: paths are relative, with '/' between "
-            "names, without '..', '.', '.git', backslashes and control characters."
+            "names of up to 255 bytes, without '..', '.', '.git', backslashes and control "
+            "characters."
         )
 
 

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from localhub.access import Gate
 from localhub.store import Store
-from localhub.wire import field, flag, json_body, limit, optional, page_of, parameter
+from localhub.wire import field, flag, json_body, limit, number, optional, page_of, parameter
 
 _COMMITS_A_PAGE = 50
 
@@ -60,8 +60,7 @@ class Refs:
     def commits(self, request: Request) -> Response:
         repository = self._gate.readable(request)
         head = self._store.resolve(repository, parameter(request, "revision"))
-        asked = request.query_params.get("p", "0")
-        page, size = int(asked) if asked.isdecimal() else 0, limit(request, _COMMITS_A_PAGE)
+        page, size = number(request, "p"), limit(request, _COMMITS_A_PAGE)
         history = list(self._store.history(repository, head))
         shown = [
             {

@@ -141,17 +141,7 @@ class Repositories:
 
     async def validate_yaml(self, request: Request) -> Response:
         content = field(await json_body(request), "content", str)
-        try:
-            metadata = front_matter(content)
-            errors = complaints(metadata)
-        except ValueError as error:
-            metadata, errors = {}, [str(error)]
-        warnings = [] if metadata or errors else ["empty or missing yaml metadata in repo card"]
-        reply = {
-            "errors": [{"message": message} for message in errors],
-            "warnings": [{"message": message} for message in warnings],
-        }
-        return JSONResponse(reply, 400 if errors else 200)
+        return await run_in_threadpool(_validated, content)
 
     def info(self, request: Request) -> Response:
         repository = self._gate.readable(request)
@@ -169,6 +159,20 @@ class Repositories:
     def auth_check_write(self, request: Request) -> Response:
         self._gate.writable(request)
         return JSONResponse({})
+
+
+def _validated(content: str) -> Response:
+    try:
+        metadata = front_matter(content)
+        errors = complaints(metadata)
+    except ValueError as error:
+        metadata, errors = {}, [str(error)]
+    warnings = [] if metadata or errors else ["empty or missing yaml metadata in repo card"]
+    reply = {
+        "errors": [{"message": message} for message in errors],
+        "warnings": [{"message": message} for message in warnings],
+    }
+    return JSONResponse(reply, 400 if errors else 200)
 
 
 def _named_repo(body: dict[str, Any], user: str) -> RepoId:

@@ -7,7 +7,6 @@ out  upload modes, signed upload URLs, the commit id
 """
 
 import base64
-import json
 import secrets
 from collections.abc import AsyncIterator
 from typing import Any
@@ -19,16 +18,26 @@ from starlette.routing import Route
 
 from localhub.access import Gate, User
 from localhub.errors import HubError
-from localhub.gitignore import ignored
+from localhub.gitignore import LONGEST, ignored
 from localhub.lfs import REGULAR_LIMIT, belongs_in_lfs
 from localhub.parts import OFFERED_ABOVE, PART_SIZE, part_count
 from localhub.pulls import Pulls
 from localhub.records import Change, Commit, Discussion, RepoId, Repository
 from localhub.store import Store
-from localhub.wire import field, flag, json_body, optional, page_url, parameter
+from localhub.wire import (
+    field,
+    flag,
+    json_body,
+    json_value,
+    number_in_path,
+    optional,
+    page_url,
+    parameter,
+)
 
 _PULL = "refs/pr/"
 _BLOCK = 1024 * 1024
+_ASKED_AT_ONCE = 2 * 1024**4  # bytes of the contents of one batch: each part's URL is signed
 _LINE_LIMIT = REGULAR_LIMIT * 3 // 2  # base64 makes four bytes of three
 
 
@@ -40,7 +49,7 @@ class Uploads:
         routes = [
             Route("/lfs/{sha256}", self.receive, methods=["PUT"]),
             Route("/lfs/{sha256}/{upload}", self.finish_upload, methods=["POST"]),
-            Route("/lfs/{sha256}/{upload}/{number:int}", self.receive_part, methods=["PUT"]),
+            Route("/lfs/{sha256}/{upload}/{number}", self.receive_part, methods=["PUT"]),
         ]
         for kind, prefix in (("datasets", "/datasets"), ("models", "")):
             api = f"/api/{kind}/{{owner}}/{{name}}"
@@ -69,15 +78,20 @@ class Uploads:
         present = self._store.resolve(repository, ref).files
         rules = optional(body, "gitIgnore", str)
         if rules is None and ".gitignore" in present:
-            rules = self._store.blob(present[".gitignore"].sha256).read_text(errors="replace")
-        replies = []
-        for asked in field(body, "files", list):
+            with self._store.blob(present[".gitignore"].sha256).open("rb") as text:
+                rules = text.read(4 * LONGEST + 4).decode(errors="replace")
+        replies, files = [], field(body, "files", list)
+        try:
+            left_out = ignored(rules or "", [field(asked, "path", str) for asked in files])
+        except ValueError as error:
+            raise HubError(400, str(error)) from error
+        for asked in files:
             path, size = field(asked, "path", str), field(asked, "size", int)
             sample = _decoded(field(asked, "sample", str), path)
             reply = {
                 "path": path,
                 "uploadMode": "lfs" if belongs_in_lfs(path, size, sample) else "regular",
-                "shouldIgnore": rules is not None and ignored(rules, path),
+                "shouldIgnore": path in left_out,
             }
             if path in present:  # lets the client leave out what has not changed
                 reply["oid"] = present[path].etag
@@ -95,11 +109,18 @@ class Uploads:
                 404, f"localhub does not speak the LFS operation {body.get('operation')!r} yet."
             )
         in_parts = "multipart" in (optional(body, "transfers", list) or [])
-        transfer, objects = "basic", []
+        transfer, objects, room = "basic", [], _ASKED_AT_ONCE
         for asked in field(body, "objects", list):
             oid, size = field(asked, "oid", str), field(asked, "size", int)
             reply: dict[str, Any] = {"oid": oid, "size": size}
             if not self._store.has_blob(oid, size):
+                room -= size
+                if size < 0 or room < 0:
+                    raise HubError(
+                        400,
+                        f"{oid}: {size!s:.30} bytes: 0 to {_ASKED_AT_ONCE} are taken, of all "
+                        "contents that are asked about at once.",
+                    )
                 if in_parts and size > OFFERED_ABOVE:
                     transfer, upload = "multipart", self._multipart(request, oid, size)
                 else:
@@ -142,7 +163,7 @@ class Uploads:
 
     async def receive_part(self, request: Request) -> Response:
         size = self._signed_size(request)
-        upload, number = parameter(request, "upload"), request.path_params["number"]
+        upload, number = parameter(request, "upload"), number_in_path(request)
         with self._store.receive_part(upload, number, size) as incoming:
             async for block in _blocks(request):
                 await run_in_threadpool(incoming.write, block)
@@ -171,10 +192,7 @@ class Uploads:
         header: dict[str, Any] = {}
         changes: list[Change] = []
         async for line in _lines(request):
-            try:
-                entry = json.loads(line)
-            except ValueError as error:
-                raise HubError(400, f"a line of the commit is not JSON: {error}") from error
+            entry = json_value(line, "a line of the commit")
             value = field(entry, "value", dict)
             if field(entry, "key", str) == "header":
                 header = value

@@ -21,6 +21,7 @@ from localhub.records import RepoId
 
 T = TypeVar("T")
 
+_HEAD_LIMIT = 16 * 1024
 _BODY_LIMIT = 16 * 1024 * 1024
 
 # Ids of the Hub's early days, such as gpt2: clients ask for them when a name is no local folder.
@@ -39,7 +40,17 @@ class RawPath:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             scope = {**scope, "path": scope["raw_path"].decode("ascii", "replace")}
+            if _head_size(scope) > _HEAD_LIMIT:  # the server below looks only at unfinished ones
+                told = HubError(431, f"the head of the request is over {_HEAD_LIMIT} bytes.")
+                await refusal(Request(scope), told)(scope, receive, send)
+                return
         await self.app(scope, receive, send)
+
+
+def _head_size(scope: Scope) -> int:
+    """With the spaces, colons and line ends that HTTP/1.1 puts between its parts."""
+    line = len(scope["method"]) + len(scope["raw_path"]) + len(scope["query_string"]) + 13
+    return line + sum(len(name) + len(value) + 4 for name, value in scope["headers"]) + 2
 
 
 def parameter(request: Request, name: str) -> str:
@@ -71,18 +82,30 @@ async def json_body(request: Request, missing: bool = False) -> dict[str, Any]:
     text = await small_body(request)
     if missing and not text:
         return {}
-    try:
-        body = json.loads(text)
-    except ValueError as error:
-        raise HubError(400, f"the body is not JSON: {error}") from error
+    body = json_value(text, "the body")
     if not isinstance(body, dict):
         raise HubError(400, f"the body is a JSON {type(body).__name__}, not an object")
     return body
 
 
+def json_value(text: bytes, what: str) -> Any:
+    """Every text in it can be written as UTF-8 again: what is kept must not break later replies."""
+    try:
+        value = json.loads(text.decode())
+        if b"\\u" in text:  # the only way to half of a surrogate pair
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeError as error:
+        raise HubError(400, f"{what} has a text that is not UTF-8: {error}") from error
+    except ValueError as error:
+        raise HubError(400, f"{what} is not JSON: {error}") from error
+    except RecursionError as error:
+        raise HubError(400, f"{what} is nested too deep.") from error
+    return value
+
+
 def field(body: Any, name: str, sort: type[T]) -> T:
     value = body.get(name) if isinstance(body, dict) else None
-    if not isinstance(value, sort):
+    if not isinstance(value, sort) or (sort is int and isinstance(value, bool)):
         raise HubError(400, f"the field {name!r} must be a {sort.__name__}, not {value!r:.80}")
     return value
 
@@ -95,9 +118,28 @@ def flag(request: Request, name: str) -> bool:
     return request.query_params.get(name, "").lower() in ("true", "1")
 
 
+def is_number(text: str) -> bool:
+    """Short enough for whatever reckons with it."""
+    return re.fullmatch(r"[0-9]{1,18}", text) is not None
+
+
+def number(request: Request, name: str) -> int:
+    """Of the query; 0 where it is not there."""
+    asked = request.query_params.get(name, "0")
+    if not is_number(asked):
+        raise HubError(400, f"{name}={asked:.40}: that is no number that anything here has.")
+    return int(asked)
+
+
+def number_in_path(request: Request) -> int:
+    given = request.path_params["number"]
+    if not is_number(given):
+        raise HubError(404, f"there is no number {given:.40}.")
+    return int(given)
+
+
 def limit(request: Request, most: int) -> int:
-    asked = request.query_params.get("limit", "")
-    return min(int(asked), most) if asked.isdecimal() and int(asked) > 0 else most
+    return min(number(request, "limit") or most, most)
 
 
 def page_of(request: Request, items: list[Any], **next_page: str) -> JSONResponse:

@@ -6,10 +6,12 @@ from prefect.blocks.system import Secret
 
 from tasks.core import merge, plan, unchanged
 from tasks.core.earlier import peoples_words
+from tasks.core.hub import require_own_hub
 from tasks.core.models import ModelRef, load_tokenizer, resolve_model
 from tasks.core.promoting import remove_branches
-from tasks.core.publish import last_manifest, repositories
+from tasks.core.publish import last_manifest, preflight, repositories
 from tasks.core.refs import News
+from tasks.core.rehearse import require_files
 from tasks.core.render import require_chat_template
 from tasks.core.safe_weights import require_safe_base
 from tasks.core.settings import Base, Lora, Recipe
@@ -20,17 +22,25 @@ RETRIED = {"retries": 2, "retry_delay_seconds": 2, "retry_condition_fn": passing
 SECRETS = {"HF_TOKEN": "hf-token", "HF_WRITE_TOKEN": "hf-write-token"}
 
 
-@stage_task("preflight", **RETRIED)
-def try_everything(recipe: Recipe) -> str:
-    """What `pairpress plan` looks at, before anything costs; returns the repository's full name."""
+@stage_task("access", **RETRIED)
+def try_access(recipe: Recipe) -> str:
+    """Files, token and write access; returns the repository's full name."""
     tokens_from_blocks()
+    if recipe.rehearsal:
+        require_own_hub("rehearsal: true")
+    require_files(recipe)
+    return preflight(recipe.release.repository)
+
+
+@stage_task("preflight", **RETRIED)
+def try_everything(recipe: Recipe) -> None:
+    """What `pairpress plan` looks at: all that would refuse, told at once."""
     found = plan.look(recipe)
     for note in found.notes:
         log(f"preflight: {note}")
     plan.require(found)
     peoples_words(repositories(found.repository))  # a card that cannot be renewed is told now
     log(f"preflight: {found.repository} on {found.hub} as {found.user}, next {found.version}")
-    return found.repository
 
 
 def tokens_from_blocks() -> None:
@@ -48,8 +58,7 @@ def tokens_from_blocks() -> None:
 @stage_task("anything new", **RETRIED)
 def look_for_news(repository: str, recipe: Recipe) -> News:
     """Whether the last release was made from the same inputs, settings and sources."""
-    inputs, sources = unchanged.inputs_of(recipe), unchanged.stage_sources()
-    digest = unchanged.release_digest(recipe, inputs, sources, unchanged.package_versions())
+    digest = unchanged.digest_of(recipe)
     last = last_manifest(repository)
     if last is None or last.get("digest") != digest:
         return News(digest=digest, standing=None)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core import (
+    audit,
     earlier,
     leaks,
     licences,
@@ -17,12 +18,12 @@ from tasks.core import (
     staging,
     tokenizer_contract,
 )
-from tasks.core.audit import Place, audit_in_new_process
 from tasks.core.models import ModelRef, load_tokenizer, snapshot
 from tasks.core.proposing import Proposal
 from tasks.core.publish import Repository
 from tasks.core.published_recipe import published_settings
 from tasks.core.refs import Aligned, News, Prepared, Published, Staged, Written
+from tasks.core.release_found import Place
 from tasks.core.render import injected_system
 from tasks.core.settings import Recipe, Release
 from tasks.evaluate import read_warnings
@@ -121,7 +122,7 @@ def messages(written: Written) -> dict[str, str]:
     return told
 
 
-@stage_task("verify release", **RETRIED)
+@stage_task("verify release")  # tries again by itself, and nothing comes twice
 def verify_release(staged_release: Staged) -> None:
     """From the staged commits, by a new process with an empty cache; once for the same commits."""
     if not staged_release.placed:
@@ -132,12 +133,12 @@ def verify_release(staged_release: Staged) -> None:
     ]
 
     def make(folder: Path) -> dict[str, Any]:
-        lines = audit_in_new_process(places, lambda line: log(f"verified {line}"))
+        lines = audit.audit_in_new_process(places, lambda line: log(f"verified {line}"))
         (folder / "verified.txt").write_text("\n".join(lines) + "\n")
         return {"verified": len(lines)}
 
     made_from = {"commits": [place.model_dump() for place in places]}
-    folder = staged("verify", made_from, (publish,), make)
+    folder = staged("verify", made_from, (audit,), make)
     told = (folder.path / "verified.txt").read_text().splitlines()
     markdown("verified", "Verified from the Hub", "\n".join(f"- {line}" for line in told))
 
@@ -148,7 +149,7 @@ def propose_release(staged_release: Staged, release: Release) -> list[Proposal]:
     if release.approval == "none" or not staged_release.placed:
         return []
     written = staged_release.written
-    description = (run_folder() / "evaluation.md").read_text()
+    description = f"{written.changed}\n\n{(run_folder() / 'evaluation.md').read_text()}"
     spoken = json.loads((written.folder.path / "model" / "release.json").read_text())["smoke"]
     leaks.require_clean("evaluation.md", description, [json.dumps(spoken, ensure_ascii=False)])
     proposals = proposing.propose(staged_release.placed, written.version, description)
@@ -159,20 +160,16 @@ def propose_release(staged_release: Staged, release: Release) -> list[Proposal]:
     return proposals
 
 
-@stage_task("look at main")
-def require_promotable(staged_release: Staged) -> None:
-    """All three, before the first is changed: a conflict found now changes nothing."""
-    promoting.look(staged_release.placed, staged_release.written.version)
-
-
 @stage_task("promote", **RETRIED)
-def promote_part(staged_release: Staged, target: Repository) -> Repository:
-    """One commit on main, every path compared with the verified one, then the tag."""
+def promote_parts(staged_release: Staged) -> list[Repository]:
+    """Data set, adapter, merged model: one commit on main each, every path compared, its tag.
+
+    All three mains are looked at before the first is changed.
+    """
     written = staged_release.written
     if written.finished:
-        return publish.published(target, written.version)
-    place = next(one for one in staged_release.placed if one.part == target.part)
-    return promoting.promote(place, written.version, messages(written)[target.part])
+        return [publish.published(target, written.version) for target in written.targets]
+    return promoting.promote_all(staged_release.placed, written.version, messages(written))
 
 
 @stage_task("release links", **RETRIED)

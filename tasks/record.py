@@ -6,8 +6,9 @@ from typing import Any
 
 from prefect.context import FlowRunContext
 
-from tasks.core.publish import published, repositories
+from tasks.core.publish import Repository, published, repositories
 from tasks.core.refs import Aligned, News, Published, Staged
+from tasks.core.settings import Release
 from tasks.gate import shown_answers
 from tasks.staged import log, markdown, run_folder, stage_task
 
@@ -17,7 +18,7 @@ def write_record(staged: Staged, aligned: Aligned, released: Published) -> str:
     """Path of the record: manifest, commit shas, both answers, the seconds of each stage."""
     written = staged.written
     manifest = json.loads((written.folder.path / "model" / "release.json").read_text())
-    answers = shown_answers(aligned.before, aligned.after)
+    heads = ("question", "before", "after")
     path = _write(
         manifest
         | {
@@ -26,24 +27,26 @@ def write_record(staged: Staged, aligned: Aligned, released: Published) -> str:
             "staged": {one.part: one.commit for one in staged.placed},
             "new_commits": sum(one.committed for one in released.repositories),
             "answers": [
-                dict(zip(("question", "before", "after"), row, strict=True)) for row in answers
+                dict(zip(heads, row, strict=True))
+                for row in shown_answers(aligned.before, aligned.after)
             ],
             "seconds": seconds(),
         }
     )
     run = run_folder()
-    unfinished = run.with_name(f".latest.{run.name}")
-    unfinished.symlink_to(run.name)
+    (unfinished := run.with_name(f".latest.{run.name}")).symlink_to(run.name)
     unfinished.rename(run.with_name("latest"))
     return path
 
 
 @stage_task("record")
-def record_nothing_new(repository: str, news: News) -> str:
+def record_nothing_new(repository: str, news: News, release: Release) -> str:
     """Path of the record of a run that stopped after its preflight."""
     version = str(news.standing)
     standing = [published(target, version) for target in repositories(repository)]
     told = f"inputs, settings and sources are those of {version}: no commit, no tag, no upload"
+    if release.version not in (None, version):
+        told += f"; release.version {release.version} is not made for the same release"
     log(f"nothing new: {told}")
     markdown("release", "Nothing new", f"The {told}.")
     return _write(
@@ -58,13 +61,13 @@ def record_nothing_new(repository: str, news: News) -> str:
     )
 
 
-def _place(one: Any) -> dict[str, str]:
-    return {"repo": one.repo, "url": one.url, "commit": one.commit, "version": one.version}
+def _place(one: Repository) -> dict[str, str]:
+    return one.model_dump(include={"repo", "commit", "version"}) | {"url": one.url}
 
 
 def _write(record: dict[str, Any]) -> str:
-    path = run_folder() / "release.json"
-    path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(record, indent=2, ensure_ascii=False)
+    (path := run_folder() / "release.json").write_text(f"{text}\n")
     return str(path)
 
 

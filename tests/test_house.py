@@ -38,6 +38,8 @@ LONGER = {
     "tasks/train.py": "the reference and the training that reads it, keyed side by side",
     "tasks/staged.py": "what all tasks share",
     "tasks/publish.py": "all tasks around a release, which share their retries",
+    "tasks/preflight.py": "all that is tried before anything costs, in its order",
+    "tasks/record.py": "the record of a release beside that of nothing new",
     "tasks/curate.py": "the two ways of curation side by side",
     "tasks/set_aside.py": "all that people are told of rows that went no further",
     "tasks/evaluate.py": "before and after side by side, so that both ask the same",

@@ -7,20 +7,20 @@ out  a line for each thing that was verified; Refused with repository, file, exp
 that audit_in_new_process starts, which shares no cache and no memory with the run that published.
 """
 
+import gc
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 from tasks.core.errors import InputError, Refused
 from tasks.core.fresh_folder import fresh_folder
-from tasks.core.hub import HubUnavailable, reading, retrying
-from tasks.core.publish import VERSION
+from tasks.core.hub import HubUnavailable, retrying
 from tasks.core.release_found import (
     MANIFEST,
     PARTS,
@@ -31,10 +31,12 @@ from tasks.core.release_found import (
     first_difference,
     read_manifest,
 )
+from tasks.core.release_named import places_of as places_of
 from tasks.core.smoke import as_likely, ask, loaded
 from tasks.core.stage import ROOT
 from tasks.core.tokenizer_contract import require_same
 
+SHOWN = 5  # names of files
 ENDS: dict[int, type[Exception]] = {1: Refused, 2: InputError, 75: HubUnavailable}
 CACHES = (  # all that would lie outside HF_HOME
     *("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_ASSETS_CACHE", "HUGGINGFACE_ASSETS_CACHE"),
@@ -42,55 +44,23 @@ CACHES = (  # all that would lie outside HF_HOME
 )
 
 
-def places_of(name: str) -> list[Place]:
-    """OWNER/NAME[@tag], the name of any of the three repositories; without a tag the highest one
-    of the merged model, which is written last."""
-    repo, _, asked = name.partition("@")
-    repo_type, tags = _tags(repo)
-    tag = asked or _highest(repo, tags)
-    if tag not in tags:
-        raise InputError(
-            f"{repo}: no tag {tag}; it has {', '.join(sorted(tags)) or 'none'}. Give one of them."
-        )
-    repositories = _manifest_at(repo, repo_type, tags[tag]).repositories
-    if not asked and repositories["model"] != repo:
-        tag = _highest(repositories["model"], _tags(repositories["model"])[1])
-    places = []
-    for part in PARTS:
-        repo_type, tags = _tags(repositories[part])
-        if tag not in tags:
-            raise Refused(
-                f"{repositories[part]}: has no tag {tag}, so release {tag} is not complete. "
-                "Publish it again, or verify another one."
-            )
-        places.append(
-            Place.model_validate(
-                {
-                    "part": part,
-                    "repo": repositories[part],
-                    "repo_type": repo_type,
-                    "revision": tags[tag],
-                }
-            )
-        )
-    found = read_manifest(places[-1])[0].version
-    if found != tag:
-        raise Refused(f"{places[-1]}: its {MANIFEST} is of {found}, its tag is {tag}.")
-    return places
+def audit(places: list[Place], cache: Path | None = None) -> Iterator[str]:
+    """Download, compare, load, ask. Raises Refused with the first difference.
 
-
-def audit(places: list[Place]) -> Iterator[str]:
-    """Download, compare, load, ask. Raises Refused with the first difference."""
+    The base alone may come from a cache of this machine.
+    """
     manifest = _one_manifest(places)
     yield f"{MANIFEST} {manifest.version}: the same in {len(places)} repositories"
     folders = {}
     for place in places:
-        folders[place.part] = fetch_whole(place, manifest)
+        folders[place.part], added = fetch_whole(place, manifest)
         files = manifest.files[place.part].values()
         size = sum(file.size for file in files)
-        yield f"{place}: {len(files)} files, {size:,} bytes, sha256 and size of each as listed"
+        listed = f"{place}: {len(files)} files, {size:,} bytes, sha256 and size of each as listed"
+        yield listed + _besides(added)
     yield _count_rows(next(one for one in places if one.part == "dataset"), manifest)
-    base = fetch_base(manifest.inputs.base)
+    base, whence = fetch_base(manifest.inputs.base, cache)
+    yield whence
     for place in places:
         if place.part != "dataset":
             try:
@@ -142,6 +112,14 @@ def _count_rows(place: Place, manifest: Manifest) -> str:
     return f"{place}: load_dataset finds {_told(rows)}, as listed"
 
 
+def _besides(added: list[str]) -> str:
+    """What people keep in a repository is theirs, and was not verified."""
+    if not added:
+        return ""
+    further = f" and {len(added) - SHOWN} more" if len(added) > SHOWN else ""
+    return f", and {len(added)} that the release does not list: {', '.join(added[:SHOWN])}{further}"
+
+
 def _told(rows: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {split}" for split, count in rows.items()) + " rows"
 
@@ -171,36 +149,12 @@ def _ask_again(place: Place, manifest: Manifest, model: Path, adapter: Path | No
     return f"{what}, {len(said)} questions answered as evaluated{rounding}"
 
 
-def _manifest_at(repo: str, repo_type: str, revision: str) -> Manifest:
-    part = "dataset" if repo_type == "dataset" else "model"
-    place = {"part": part, "repo": repo, "repo_type": repo_type, "revision": revision}
-    return read_manifest(Place.model_validate(place))[0]
-
-
-def _tags(repo: str) -> tuple[str, dict[str, str]]:
-    """(model or dataset, {tag: commit})."""
-    for repo_type in ("model", "dataset"):
-        if retrying(repo, partial(reading().repo_exists, repo, repo_type=repo_type)):
-            refs = retrying(repo, partial(reading().list_repo_refs, repo, repo_type=repo_type))
-            return repo_type, {ref.name: ref.target_commit for ref in refs.tags}
-    raise InputError(
-        f"{repo}: no model and no data set of that name, or it is private to somebody else. Give "
-        "OWNER/NAME of a published release, and a token in HF_TOKEN that may read it."
-    )
-
-
-def _highest(repo: str, tags: dict[str, str]) -> str:
-    numbers = [int(found[1]) for name in tags if (found := VERSION.fullmatch(name))]
-    if not numbers:
-        raise InputError(f"{repo}: no release was tagged (v1, v2 ...), so there is none to verify.")
-    return f"v{max(numbers)}"
-
-
 def audit_in_new_process(
     places: list[Place], tell: Callable[[str], None] = lambda line: None
 ) -> list[str]:
     """The same in a process of its own with an empty cache, and without the write token; its lines
     are told as they come. A person's interrupt ends it too."""
+    _free_gpu()
     with fresh_folder("verifying") as home, (home / "log").open("w+") as log:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "tasks.core.audit"],
@@ -222,16 +176,39 @@ def audit_in_new_process(
         return lines
     if process.returncode in ENDS and error:
         raise ENDS[process.returncode](error)
+    if process.returncode == -signal.SIGKILL:  # by the kernel, which says so to nobody
+        raise InputError(
+            "verify: its process was killed from outside, as a system does that runs out of "
+            f"memory{_after(lines)}. It loads the base in fp32 with the adapter, then the merged "
+            "model. Close what else needs memory, or take a machine with more of it, then run the "
+            "same command again."
+        )
     raise RuntimeError(f"verify: its process ended with {process.returncode}: {last}")
+
+
+def _after(lines: list[str]) -> str:
+    return f", after: {lines[-1]}" if lines else ""
+
+
+def _free_gpu() -> None:
+    """What torch keeps of earlier stages for later is wanted by the other process now."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def _listen(
     process: subprocess.Popen[str], places: list[Place], tell: Callable[[str], None]
 ) -> tuple[list[str], str]:
     """(what it verified, why it did not). Its standard input stays open: it lives as long as we."""
+    from huggingface_hub import constants
+
     assert process.stdin is not None and process.stdout is not None
+    cache = str(Path(constants.HF_HUB_CACHE).absolute())
+    asked = {"places": [place.model_dump() for place in places], "cache": cache}
     with suppress(BrokenPipeError):  # it has ended already; its log says why
-        process.stdin.write(json.dumps([place.model_dump() for place in places]) + "\n")
+        process.stdin.write(json.dumps(asked) + "\n")
         process.stdin.flush()
     lines: list[str] = []
     for text in process.stdout:
@@ -264,14 +241,15 @@ def main() -> int:
     """The new process: places on standard input, JSON lines on standard output."""
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints is no line of ours
-    places = [Place.model_validate(one) for one in json.loads(sys.stdin.readline())]
+    asked = json.loads(sys.stdin.readline())
+    places = [Place.model_validate(one) for one in asked["places"]]
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
     def say(**what: str) -> None:
         print(json.dumps(what), file=out, flush=True)
 
     try:
-        for line in audit(places):
+        for line in audit(places, Path(asked["cache"])):
             say(verified=line)
     except tuple(ENDS.values()) as error:
         say(error=str(error))

@@ -25,6 +25,7 @@ SPECIAL = re.compile(r"([\\`*_\[\]<>|~$])")  # an answer of a model is text and 
 SIZES = ((1000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
 # Of the head: else nobody could tell a key that people added from one that we no longer write.
 OUR_HEAD = "<!-- ours above: {keys}; tags: {tags} -->"
+LICENCE = frozenset(["license", "license_name", "license_link"])  # one says what the other means
 HEAD_TOLD = re.compile(r"<!-- ours above: (.*?); tags: (.*?) -->")
 
 
@@ -58,7 +59,7 @@ def peoples(readme: str) -> str:
 
 
 def joined(ours: str, people: str) -> str:
-    """Our card with people's words around it; where both have a key, ours stands."""
+    """Our card with people's words around it; where both have a key, or a licence, ours stands."""
     if not people:
         return ours
     our_head, our_body = parted(ours)
@@ -66,7 +67,8 @@ def joined(ours: str, people: str) -> str:
     our_keys = written_keys(our_head)
     if tags := [tag for tag in _tags(people) if tag not in _tags(ours)]:
         our_keys["tags"] = _yaml({"tags": [*_tags(ours), *tags]})
-    kept = {key: text for key, text in written_keys(their_head).items() if key not in our_keys}
+    taken = our_keys.keys() | (LICENCE if LICENCE & our_keys.keys() else frozenset())
+    kept = {key: text for key, text in written_keys(their_head).items() if key not in taken}
     ours_marked = MARKED.search(our_body)
     assert ours_marked is not None, "a card of ours has both markers"
     before, _, after = their_body.partition(EMPTY)

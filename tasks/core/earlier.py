@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from tasks.core.cards import peoples
 from tasks.core.changed_rows import Changed, compare
 from tasks.core.hub import reading, retrying
-from tasks.core.publish import Repository, exists, versions
+from tasks.core.publish import Repository, exists, last_complete, versions
 from tasks.core.stage import Folder
 from tasks.core.trees import head_of
 
@@ -23,7 +23,7 @@ def peoples_words(targets: list[Repository]) -> dict[str, str]:
 def _card(target: Repository) -> str:
     from huggingface_hub.errors import RemoteEntryNotFoundError
 
-    commit = head_of(target)
+    commit = head_of(target, api=reading)
 
     def fetch() -> str:
         try:  # by commit: what the cache holds under it cannot be stale
@@ -38,21 +38,22 @@ def _card(target: Repository) -> str:
 
 
 def changed_pairs(name: str, pairs: Folder) -> Changed:
-    """Against the data set of the last complete version, which the merged model's tag shows."""
-    complete = {number: at for number, at in versions(name).items() if "model" in at}
+    """Against the data set of the last release that is whole."""
+    tagged = versions(name)
+    complete = last_complete(name, tagged)
     with TemporaryDirectory() as scratch:
         new = Path(scratch) / "data"
         new.mkdir()
         (new / "rows.parquet").symlink_to(pairs.path / "rows.parquet")
-        if not complete:
+        if complete is None:
             return compare(None, new.parent)
-        last = max(complete)
+        last, _ = complete
 
         def fetch() -> str:
             return reading().snapshot_download(
                 f"{name}-pairs",
                 repo_type="dataset",
-                revision=complete[last]["dataset"],
+                revision=tagged[last]["dataset"],
                 allow_patterns="data/*",
             )
 

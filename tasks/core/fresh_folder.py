@@ -21,7 +21,7 @@ from tasks.core.stage import locked, work_folder
 def fresh_folder(purpose: str) -> Iterator[Path]:
     parent = work_folder() / purpose
     parent.mkdir(exist_ok=True)
-    with locked(parent / ".new.lock"):
+    with locked(parent / f".a folder for {purpose}.lock"):
         for left in parent.glob("run-*"):
             _remove_unheld(left)
         folder = Path(tempfile.mkdtemp(prefix="run-", dir=parent))

@@ -9,7 +9,11 @@ import re
 
 import yaml
 
-HEADER = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+# What the Hub's own client takes for one (REGEX_YAML_BLOCK in huggingface_hub.repocard), with empty
+# lines before it too, and also one behind a byte order mark.
+HEADER = re.compile(
+    r"\A\ufeff?\s*---[ \t]*(?:\r\n|\r|\n)(.*?)(?<=[\r\n])---[ \t]*(?:\r\n|\r|\n|\Z)", re.DOTALL
+)
 KEY = re.compile(r"^(?P<key>[^\s#:\-\"'][^:\n]*|\"[^\"\n]*\"|'[^'\n]*'):(?=\s|$)")
 
 

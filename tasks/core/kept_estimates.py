@@ -1,6 +1,6 @@
 """What a rehearsal has measured of a recipe, kept for its plan.
 
-in   the recipe in full, the sentences of its estimate, seconds of the rehearsal's stages
+in   the recipe in full, the sentences of its estimate
 out  estimates/KEY.json in the work folder; the key is over the settings that cost time
 """
 
@@ -22,15 +22,14 @@ class Kept(BaseModel):
 
     date: str
     lines: tuple[str, ...]
-    rehearsed: dict[str, float]  # stage -> seconds, of the miniature
 
 
-def keep(work: Path, recipe: Recipe, lines: list[str], rehearsed: dict[str, float]) -> None:
+def keep(work: Path, recipe: Recipe, lines: list[str]) -> None:
     """`work`: the person's own work folder, not the rehearsal's."""
     path = _path(work, recipe)
     path.parent.mkdir(exist_ok=True)
     date = datetime.now(UTC).date().isoformat()
-    path.write_text(Kept(date=date, lines=tuple(lines), rehearsed=rehearsed).model_dump_json())
+    path.write_text(Kept(date=date, lines=tuple(lines)).model_dump_json())
 
 
 def kept(work: Path, recipe: Recipe) -> Kept | None:

@@ -6,12 +6,22 @@ out  on which line one stands, of what kind, masked
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from expectations.measures.tokens_in_text import hidden, tokens
 
 SECRET_NAME = re.compile(r"(TOKEN|API_KEY|SECRET|PASSWORD)$")
 LEAST_SECRET = 12  # characters; a shorter value of such a variable is a word
+# What only its surroundings tell: of texts, since answers explain such addresses by samples.
+PASSWORD = re.compile(
+    r"\b(?P<to>[a-z][a-z0-9+.-]{1,15}://[^\s/:@\"'<>]{1,80}):(?P<password>[^\s/@\"'<>{}$*]+)@\w",
+    re.IGNORECASE,
+)
+SAMPLES = re.compile(r"(your)?[-_]?(pass(word|wd)?|pw|pwd|secret|token|key)|x+|\.+", re.IGNORECASE)
+WANDB = re.compile(
+    r"wandb[_-]?(?:api[_-]?)?(?:key|token)[\"']?\s*[:=]\s*[\"']?([0-9a-f]{40})(?![0-9a-f])",
+    re.IGNORECASE,
+)
 ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")
 ESCAPED = {"n": " ", "t": " ", "r": " ", "b": " ", "f": " "}  # a space: lines stay lines
 
@@ -38,6 +48,15 @@ def secrets_in(text: str, secrets: Iterable[str]) -> list[tuple[int, str]]:
                 said = "a secret of this process"
                 found.setdefault((one.count("\n", 0, start), hidden(secret)), said)
     return [(line, f"{kind} {shown}") for (line, shown), kind in found.items()]
+
+
+def assigned_in(line: str) -> Iterator[tuple[str, str | None]]:
+    """(what it is, as it stands there where it may be a quotation) of each in a line of a text."""
+    for found in PASSWORD.finditer(line):
+        if not SAMPLES.fullmatch(found["password"]):
+            yield f"a password in the address {found['to']}:…@", found[0]
+    for found in WANDB.finditer(line):
+        yield f"Weights & Biases Key {hidden(found[1])}", None
 
 
 def unescaped(text: str) -> str:

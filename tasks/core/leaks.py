@@ -13,7 +13,6 @@ run is one wherever it stands. Of a tokenizer the vocabulary is left out: any wo
 
 import html
 import json
-import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +20,15 @@ from typing import NamedTuple
 
 from expectations.measures.tokens_in_text import hidden
 from tasks.core.errors import Refused
-from tasks.core.known_secrets import known_secrets, secrets_in, unescaped
+from tasks.core.known_secrets import assigned_in, known_secrets, secrets_in, unescaped
 from tasks.core.leaving_rows import EXAMPLES, look_at_rows, quoted
 from tasks.core.local_paths import Here, named_in_file_name, names_in, this_machine
+from tasks.core.safe_weights import header
 
 VOCABULARIES = ("vocab.json", "merges.txt")
 SHOWN = 3
 PEEK = 8_192
+TEXTS = (".json", ".jsonl", ".md", ".yaml", ".jinja", ".txt", ".html", ".xml")  # in UTF-8
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,11 @@ def _hits(path: Path, folder: Path, here: Here, secrets: frozenset[str]) -> Iter
     name = path.relative_to(folder).as_posix()
     if named_in_file_name(name, here):
         yield Hit(name, f"the file's name holds this machine's name {here.host}")
-    lines = _lines(path)
+    try:
+        lines = _lines(path)
+    except ValueError:  # no UTF-8, no JSON, no safetensors
+        yield Hit(name, "cannot be read as what its name says, so nobody knows what it holds")
+        return
     yield from _in_lines(name, lines, here, secrets)
     if not lines and path.suffix != ".parquet":
         yield from (Hit(name, what) for what in _in_bytes(path, here, secrets))
@@ -115,6 +120,8 @@ def _in_lines(
     for number, line in lines:
         for what, said in names_in(line, here):
             yield Hit(f"{name}:{number}", f"names {what}", said)
+        for what, said in assigned_in(line):
+            yield Hit(f"{name}:{number}", f"holds {what}", said)
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:
@@ -136,18 +143,16 @@ def _text(path: Path) -> str:
     if path.name in VOCABULARIES or path.suffix == ".parquet":
         return ""
     if path.suffix == ".safetensors":
-        return json.dumps(_header(path).get("__metadata__", {}), ensure_ascii=False)
+        return json.dumps(header(path).get("__metadata__", {}), ensure_ascii=False)
+    if path.suffix in TEXTS:
+        text = path.read_text("utf-8")
+        if "\0" in text:
+            raise ValueError(f"{path.name}: UTF-16, or no text")
+        return text
     with path.open("rb") as file:
         if b"\0" in file.read(PEEK):
             return ""
     return path.read_text("utf-8", errors="replace")
-
-
-def _header(path: Path) -> dict[str, object]:
-    with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
-    return header if isinstance(header, dict) else {}
 
 
 def _beside_vocabulary(text: str) -> list[tuple[int, str]]:

@@ -18,23 +18,32 @@ from tasks.core.front_matter import read_front_matter
 from tasks.core.hub import endpoint, hub_errors, reading
 from tasks.core.models import ModelRef
 from tasks.core.published_recipe import of_the_hub
-from tasks.core.settings import Recipe
-from tasks.core.sources import is_file
 from tasks.core.stage import Folder
 from tasks.core.trees import RepoType
 
 UNKNOWN = "unknown"
-# By the Hub's identifier or the card's own name for a licence; what its parts are called, or who
-# is known to forbid it without saying so in the name.
+OTHER = "other"  # the Hub's identifier for a licence that has none
+NAMELESS = frozenset([UNKNOWN, "none", "null", "~"])  # what cards say for want of one; YAML's nulls
+# By the Hub's identifier or the card's own name for a licence, in small letters with a line between
+# words; what its parts are called, or who is known to forbid it without saying so in the name.
 FORBIDDING = (
-    (re.compile(r"non-?commercial|(^|[-_ ])nc([-_ .]|$)"), "forbids commercial use"),
-    (re.compile(r"no-?deriv|(^|[-_ ])nd([-_ .]|$)"), "forbids derivatives"),
+    (re.compile(r"non-?comm?erc|(^|-)nc(-|$)"), "forbids commercial use"),
+    (re.compile(r"no-?deriv|(^|-)nd(-|$)"), "forbids derivatives"),
     (re.compile(r"research"), "allows research only"),  # intel-research, qwen-research
-    (re.compile(r"^apple-amlr$"), "allows research only"),
-    (re.compile(r"^(mrl|mnpl)([-_ .]|$)"), "forbids commercial use"),  # Mistral AI
+    # Not every "academic": the Academic Free License is a free one.
+    (
+        re.compile(r"(academic|education(al)?|evaluation|personal)-(use|only|purposes?)(-|$)"),
+        "is for academic, personal or trial use only",
+    ),
+    (re.compile(r"^apple-amlr"), "allows research only"),
+    (re.compile(r"(^|-)nscl|nvidia-source-code"), "forbids commercial use"),  # Nvidia
+    (re.compile(r"^(mrl|mnpl)(-|$)"), "forbids commercial use"),  # Mistral AI
     (re.compile(r"^exaone"), "forbids commercial use"),  # LG AI Research
     (re.compile(r"^deepfloyd-if-license$"), "forbids commercial use"),
 )
+
+
+WORDS_APART = re.compile(r"[^a-z0-9]+")
 
 
 class Upstream(BaseModel):
@@ -43,7 +52,7 @@ class Upstream(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     repo: str
-    licences: tuple[str, ...] = ("other",)  # the Hub's identifiers
+    licences: tuple[str, ...] = (OTHER,)  # the Hub's identifiers
     name: str | None = UNKNOWN  # of a licence that has no identifier
     link: str | None = None
     language: tuple[str, ...] = ()
@@ -53,7 +62,8 @@ class Upstream(BaseModel):
     @property
     def licence(self) -> str:
         """As a person would say it."""
-        return self.name or ", ".join(self.licences)
+        named = [one for one in self.licences if one != OTHER or not self.name]
+        return ", ".join(dict.fromkeys([*named, *([self.name] if self.name else [])]))
 
     @property
     def known(self) -> bool:
@@ -62,7 +72,7 @@ class Upstream(BaseModel):
     @property
     def forbids(self) -> str | None:
         """What a public release would go against."""
-        said = [one.casefold() for one in (*self.licences, self.name or "")]
+        said = [WORDS_APART.sub("-", one.casefold()) for one in (*self.licences, self.name or "")]
         found = (why for pattern, why in FORBIDDING if any(map(pattern.search, said)))
         return next(found, None)
 
@@ -89,34 +99,21 @@ def upstream(repo: str, revision: str, repo_type: RepoType) -> Upstream:
 
 def said_by(repo: str, commit: str, repo_type: RepoType, header: Mapping[str, object]) -> Upstream:
     """From a card's front matter. A licence is named there, or it is not known."""
-    licences = _listed(header.get("license"))
-    language = _listed(header.get("language"))
-    if not licences:
-        return Upstream(repo=repo, language=language)
-    name, link = header.get("license_name"), header.get("license_link")
-    if name is None and licences == ("other",):
-        name = UNKNOWN
+    listed = _listed(header.get("license")) or (OTHER,)
+    licences = tuple(OTHER if one.casefold() in NAMELESS else one for one in listed)
+    names = [one for one in _listed(header.get("license_name")) if one.casefold() not in NAMELESS]
+    name = ", ".join(names) or (UNKNOWN if OTHER in licences else None)
+    link = header.get("license_link")
     if isinstance(link, str) and "://" not in link:  # a file beside the card
         prefix = "datasets/" if repo_type == "dataset" else ""
         link = f"{endpoint()}/{prefix}{repo}/blob/{commit}/{link.removeprefix('./')}"
     return Upstream(
         repo=repo,
         licences=licences,
-        name=name if isinstance(name, str) else None,
+        name=name,
         link=link if isinstance(link, str) else None,
-        language=language,
+        language=_listed(header.get("language")),
     )
-
-
-def of_recipe(recipe: Recipe) -> dict[str, Upstream]:
-    """By part, at the revisions that a recipe names: before anything costs."""
-    found = {"base": upstream(recipe.base.model, recipe.base.revision, "model")}
-    if not is_file(recipe.data.path):
-        found["data"] = upstream(recipe.data.path, recipe.data.revision, "dataset")
-    if recipe.on_policy and recipe.on_policy.reward_model:
-        sampled = recipe.on_policy
-        found["judge"] = upstream(str(sampled.reward_model), sampled.reward_revision, "model")
-    return found
 
 
 def of_run(base: ModelRef, raw: Folder, pairs: Folder) -> dict[str, Upstream]:

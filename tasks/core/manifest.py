@@ -8,6 +8,8 @@ It names digests of files and never a commit of its own: a commit cannot contain
 
 import hashlib
 import json
+import os
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,7 +28,10 @@ from tasks.core.stage import Folder
 
 NAME = "release.json"
 PARTS = ("dataset", "adapter", "model")
-PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "huggingface_hub", "prefect")
+PACKAGES = (
+    *("torch", "transformers", "tokenizers", "accelerate", "trl", "peft", "datasets"),
+    *("huggingface_hub", "prefect"),
+)
 TEMPLATES = Path(__file__).parents[1] / "templates"
 OF_THE_HUB = ".gitattributes"  # written by the Hub itself
 
@@ -87,7 +92,27 @@ class Known:
 
 
 def package_versions() -> dict[str, str]:
-    return {name: package_version(name) for name in PACKAGES}
+    found = {name: package_version(name) for name in PACKAGES}
+    return {"python": platform.python_version()} | found
+
+
+def hardware(machine: Mapping[str, Any]) -> dict[str, Any]:
+    """What trained, and the machine that puts the release together, without its name."""
+    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    return {
+        **machine,
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(pages * size / 2**30),
+    }
+
+
+def _processor() -> str:
+    """Linux tells its name here alone; platform.processor() mostly gives the architecture."""
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text().splitlines() if told.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
 
 
 def manifest(
@@ -123,7 +148,7 @@ def manifest(
         "settings": settings,
         "seeds": seeds,
         "packages": package_versions(),
-        "hardware": known.adapter.facts["machine"],
+        "hardware": hardware(known.adapter.facts["machine"]),
         "metrics": known.metrics,
         "gate": known.gate,
         "checks": checks(known),

@@ -115,6 +115,8 @@ def merge_adapter(
         faults += found.faults(f"{name} and loaded again in {dtype}", exact)
     asked = {"adapter": (with_adapter, said), "model": (reloaded, said_reloaded)}
     smoke = {"max_new_tokens": max_new_tokens, "questions": _smoke(prompts, asked, alone)}
+    if not smoke["questions"]:
+        faults.append("no answer stays the same when asked alone, so nobody could verify a release")
     (folder / "smoke.json").write_text(json.dumps(smoke, ensure_ascii=False))
     if faults and not rehearsal:
         raise Refused(f"merge, on {len(prompts)} prompts: {'; '.join(faults)}.{way_out}")

@@ -25,7 +25,13 @@ from tasks.core.known_data import UNKNOWN, Known, prompts_of, sides
 from tasks.core.looks import Looks
 from tasks.core.machine import Effective, effective
 from tasks.core.models import MODEL_FILES, load_tokenizer_at
-from tasks.core.publish import last_manifest, preflight, repositories, require_private
+from tasks.core.publish import (
+    last_complete,
+    preflight,
+    repositories,
+    require_private,
+    version_ahead,
+)
 from tasks.core.questions import read_identity_questions, read_questions, read_text
 from tasks.core.rehearsed import longest_of
 from tasks.core.render import require_chat_template
@@ -34,6 +40,7 @@ from tasks.core.settings import Recipe
 from tasks.core.sources import files_of, is_file
 from tasks.core.standing import Standing
 from tasks.core.starting import Source, look_at_licences, look_at_sources
+from tasks.core.user import whoami
 
 ONE_A_LINE = ("other_questions", "harmless_questions", "harmful_questions")
 
@@ -45,7 +52,8 @@ class Plan(BaseModel):
     repository: str
     user: str
     repositories: tuple[Standing, ...]
-    version: str
+    version: str  # in words: it hangs on the content where that version stands already
+    digest: str  # unchanged.digest_of; empty where an input is not there yet
     unchanged: str  # the version that holds this very release already, or nothing
     private: tuple[str, ...]  # why the release would be private
     sources: tuple[Source, ...]
@@ -66,13 +74,16 @@ def look(recipe: Recipe) -> Plan:
     looks, notes = Looks(), list[str]()
     _look_at_files(recipe, looks)
     machine = looks.at(effective, recipe.machine, False)
-    repository = looks.hub(preflight, recipe.release.repository)
-    user = looks.hub(standing.user) or ""
-    named = recipe.release.repository
+    named, me = recipe.release.repository, looks.hub(whoami)
+    user = me.name if me else ""
+    repository = looks.hub(preflight, named, me) if me else None
     full = repository or (named if "/" in named or not user else f"{user}/{named}")
-    found = looks.hub(standing.look_at, full) or ()
-    version = looks.at(standing.next_version, found, recipe.release.version) or ""
-    notes += standing.notes_on(found, recipe.release.version)
+    found = (looks.hub(standing.look_at, full, user) if me else None) or ()
+    tagged = standing.versions_in(found)
+    version = looks.hub(version_ahead, full, tagged, recipe.release.version) if found else None
+    notes += standing.notes_on(found)
+    for one in found:
+        looks.at(standing.require_room, one)
     sources = look_at_sources(recipe, looks)
     base, data = sources[0], sources[1]
     private = look_at_licences(recipe, sources, looks, notes)
@@ -94,14 +105,18 @@ def look(recipe: Recipe) -> Plan:
             for need in needs
             if need.is_short
         ]
+    there = all(one.revision for one in sources)  # else the run itself makes it, or it is refused
+    digest = looks.hub(unchanged.digest_of, recipe) if there else None
+    last = looks.hub(last_complete, full, tagged) if digest else None
     kept = kept_estimates.kept(room.work_place(), recipe)
     return Plan(
         hub=endpoint(),
         repository=full,
         user=user,
         repositories=tuple(found),
-        version=version,
-        unchanged=_same_release(recipe, full, found, sources, looks),
+        version=version or "",
+        digest=digest or "",
+        unchanged=str(last[1]["version"]) if last and last[1].get("digest") == digest else "",
         private=tuple(private),
         sources=tuple(sources),
         data=first,
@@ -150,25 +165,6 @@ def _tokenizer(folder: Path, name: str) -> Any:
         tokenizer = load_tokenizer_at(folder)
     require_chat_template(tokenizer, name)
     return tokenizer
-
-
-def _same_release(
-    recipe: Recipe,
-    repository: str,
-    found: tuple[Standing, ...],
-    sources: list[Source],
-    looks: Looks,
-) -> str:
-    """The version that holds what this recipe would make again."""
-    if not any(one.version for one in found) or not all(one.revision for one in sources):
-        return ""
-    manifest = looks.hub(last_manifest, repository)
-    inputs = looks.hub(unchanged.inputs_of, recipe)
-    if not manifest or inputs is None:
-        return ""
-    packages = unchanged.package_versions()
-    digest = unchanged.release_digest(recipe, inputs, unchanged.stage_sources(), packages)
-    return str(manifest["version"]) if manifest.get("digest") == digest else ""
 
 
 def _pairs(recipe: Recipe, first: First | None) -> dict[str, int]:

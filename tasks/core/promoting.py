@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from tasks.core import staging, trees
 from tasks.core.errors import Refused
-from tasks.core.publish import Repository, tag
+from tasks.core.publish import Repository, cleaning, require_same_under, tag
 from tasks.core.staging import Placed
 
 
@@ -59,18 +59,13 @@ def _stands(place: Placed, staged: trees.Stored, standing: str | None, version: 
     """Whether the tag is written; raises Refused where it stands on other files."""
     if standing is None:
         return False
-    if not trees.holds(place, standing, staged):
-        raise Refused(
-            f"{place.repo}: tag {version} stands on commit {standing[:8]}, which holds other "
-            "files: an earlier try, or another run, published it. Set release.version to the next "
-            "one and run again."
-        )
+    require_same_under(version, place, standing, staged)
     return True
 
 
 def _conflict(place: Placed, version: str) -> str:
     return (
         f"{place.repo}: main moved since {version} was staged on {place.head[:8]}; nothing was "
-        "overwritten. Look at what changed there, then `pairpress clean` and run again: the "
-        "release is staged anew on what main holds now."
+        f"overwritten. Look at what changed there, then {cleaning(place)} and run again: "
+        "the release is staged anew on what main holds now."
     )

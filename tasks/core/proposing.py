@@ -8,15 +8,19 @@ Approval only: a merge squashes and takes no expected head, so afterwards promot
 file of main with the verified ones and writes the tags.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from tasks.core import promoting, trees
 from tasks.core.errors import Refused
 from tasks.core.hub import retrying, writing
+from tasks.core.pull_requests import is_waiting, of_user, title_of
 from tasks.core.staging import Placed
+from tasks.core.user import whoami
 
+LONGEST = 65_536  # characters that the Hub takes as one comment
+CUT = "\n\n(Cut here: the Hub takes no longer comment. The release's cards hold the figures.)"
 Status = Literal["open", "merged"]
 
 
@@ -38,14 +42,17 @@ def propose(placed: list[Placed], version: str, description: str) -> list[Propos
     Raises Refused where main moved, and where a person closed one or changed what it proposes.
     """
     promoting.look(placed, version)
-    return [_proposed(place, f"Release {version}: {place.part}", description) for place in placed]
+    user = whoami().name
+    if len(description) > LONGEST:
+        description = description[: LONGEST - len(CUT)] + CUT
+    return [_proposed(one, user, title_of(version, one.part), description) for one in placed]
 
 
-def _proposed(place: Placed, title: str, description: str) -> Proposal:
+def _proposed(place: Placed, user: str, title: str, description: str) -> Proposal:
     staged = trees.stored_at(place, place.commit)
 
     def attempt() -> Proposal:
-        found = _find(place, title, staged)
+        found = _find(place, user, title, staged)
         if found is not None:
             return found
         changed, gone = trees.differing(staged, trees.tree_of(place, place.head))
@@ -58,7 +65,7 @@ def _proposed(place: Placed, title: str, description: str) -> Proposal:
             parent_commit=place.head,
             create_pr=True,
         )
-        made = _find(place, title, staged)
+        made = _find(place, user, title, staged)
         if made is None:
             raise Refused(
                 f"{place.repo}: the pull request {title!r} does not hold what was sent. Close it "
@@ -69,12 +76,10 @@ def _proposed(place: Placed, title: str, description: str) -> Proposal:
     return retrying(f"{place.repo}, pull request", attempt)
 
 
-def _find(place: Placed, title: str, staged: trees.Stored) -> Proposal | None:
-    """The pull request of this title and these files, whatever became of it."""
-    for found in _pull_requests(place):
-        if found.title != title:
-            continue
-        waiting = found.status in ("open", "draft")
+def _find(place: Placed, user: str, title: str, staged: trees.Stored) -> Proposal | None:
+    """Our user's pull request of this title and these files, whatever became of it."""
+    for found in of_user(place, user, title):
+        waiting = is_waiting(found)
         if trees.holds(place, f"refs/pr/{found.num}", staged):
             if not waiting and found.status != "merged":
                 raise Refused(
@@ -94,15 +99,3 @@ def _find(place: Placed, title: str, staged: trees.Stored) -> Proposal | None:
                 "the verified ones. Close it and run the same command again."
             )
     return None
-
-
-def _pull_requests(place: Placed) -> list[Any]:
-    """huggingface_hub's Discussion, newest first."""
-
-    def look() -> list[Any]:
-        found = writing().get_repo_discussions(
-            place.repo, repo_type=place.repo_type, discussion_type="pull_request"
-        )
-        return sorted(found, key=lambda one: one.num, reverse=True)
-
-    return retrying(f"{place.repo}, pull requests", look)

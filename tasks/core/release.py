@@ -28,6 +28,7 @@ from tasks.core.model_index import model_index
 from tasks.core.models import snapshot
 from tasks.core.publish import Repository
 from tasks.core.stage import Folder
+from tasks.core.tokenizer_contract import LOCAL_KEYS
 
 TOKENIZER_FILES = (
     "tokenizer.model",
@@ -39,8 +40,6 @@ TOKENIZER_FILES = (
     "merges.txt",
     "chat_template.jinja",
 )
-# Places of this machine, and code to be trusted: transformers itself knows these models.
-LOCAL_KEYS = ("_name_or_path", "is_local", "local_files_only", "auto_map")
 PAIR_COLUMNS = ("row", "prompt", "chosen", "rejected", "score_chosen", "score_rejected", "edits")
 COMPLETION_COLUMNS = ("row", "prompt", "completion", "sample", "score", "finished")
 SPLITS = ("train", "validation", "test")
@@ -115,25 +114,28 @@ def write_report(folder: Path, checks: Folder) -> None:
 
 
 def write_adapter(folder: Path, adapter: Path, base: Path) -> None:
-    shutil.copytree(adapter, folder, copy_function=_copy)
+    """Weights and configuration of the adapter, everything else from the base."""
+    _write_weights(folder, adapter, ("adapter_model", "adapter_config"))
     copy_tokenizer(base, folder)
 
 
 def write_model(folder: Path, merged: Path, base: Path) -> None:
     """Weights and configuration of the merged model, everything else from the base."""
-    folder.mkdir()
-    for path in sorted(merged.iterdir()):
-        if path.name.startswith(("model", "config", "generation_config")):
-            _copy(path, folder / path.name)
+    _write_weights(folder, merged, ("model", "config", "generation_config"))
     copy_tokenizer(base, folder)
 
 
-def _copy(source: str | Path, target: str | Path) -> None:
-    """Weights are linked, since nobody writes to them again; configurations are, when scrubbed."""
-    if str(source).endswith(".safetensors"):
-        link(Path(source), Path(target))
-    else:
-        shutil.copyfile(source, target)
+def _write_weights(folder: Path, made: Path, stems: tuple[str, ...]) -> None:
+    """Those called model.safetensors, model-00001-of-00002.safetensors, config.json and the like.
+
+    Weights are linked, since nobody writes to them again; configurations are, when scrubbed.
+    """
+    folder.mkdir()
+    for path in sorted(made.iterdir()):
+        if path.name.startswith(stems) and path.suffix == ".safetensors":
+            link(path, folder / path.name)
+        elif path.name.startswith(stems) and path.suffix == ".json":
+            shutil.copyfile(path, folder / path.name)
 
 
 def draw_pictures(folder: Path, known: Known, title: str) -> None:

@@ -6,10 +6,12 @@ out  Manifest; a folder with the files, each with the sha256 and the size that t
 """
 
 import errno
+import glob
+import hashlib
 import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from collections.abc import Callable, Iterable
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,10 +22,18 @@ from tasks.core.models import MODEL_FILES
 from tasks.core.safe_weights import PICKLES
 from tasks.core.stage import file_digest
 
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import RepoFile
+
 Part = Literal["dataset", "adapter", "model"]
 PARTS: tuple[Part, ...] = get_args(Part)
 MANIFEST = "release.json"
 UNLISTED = {MANIFEST, ".gitattributes"}  # it cannot hold its own digest; the Hub writes the other
+# What people may not add: a model's loader would read or run it, and load_dataset the rows that
+# stand beside ours.
+LOADED = (".safetensors", ".py", ".json", ".jinja", ".model", ".tiktoken")
+LOADED_NAMES = ("vocab.txt", "merges.txt", ".huggingface.yaml")
+ROWS = (".parquet", ".arrow", ".jsonl", ".ndjson", ".csv", ".tsv")
 REPOSITORY = r"^[\w.-]+(/[\w.-]+)?$"  # no path: a folder of this machine is no base model
 SHA = r"^[0-9a-f]{40}$"
 
@@ -71,7 +81,7 @@ class Question(_Read):
 
 class Smoke(_Read):
     max_new_tokens: int = Field(ge=1, le=4096)
-    questions: list[Question]
+    questions: list[Question] = Field(min_length=1)
 
 
 class Rows(_Read):
@@ -114,14 +124,15 @@ def read_manifest(place: Place) -> tuple[Manifest, str]:
         ) from error
 
 
-def fetch_whole(place: Place, manifest: Manifest) -> Path:
-    """A folder with every file of the place. Raises Refused with the first difference."""
+def fetch_whole(place: Place, manifest: Manifest) -> tuple[Path, list[str]]:
+    """A folder with every listed file of the place; what people added there, which is left there.
+
+    Raises Refused with the first difference.
+    """
     listed = manifest.files[place.part]
-    _require_listed(place, listed)
-    repo, at, kind = place.repo, place.revision, place.repo_type
-    folder = _download(
-        str(place), lambda: reading().snapshot_download(repo, revision=at, repo_type=kind)
-    )
+    there = _tree(place, place.repo_type)
+    added = _require_listed(place, listed, there)
+    folder = _bring(place, place.repo_type, listed)
     for name, file in listed.items():
         path = folder / name
         for what, found, expected in (
@@ -132,17 +143,23 @@ def fetch_whole(place: Place, manifest: Manifest) -> Path:
                 raise Refused(
                     f"{place}: {name}: its {what} is {found}, {MANIFEST} says {expected}."
                 )
-    return folder
+    return folder, added
 
 
-def _require_listed(place: Place, listed: dict[str, File]) -> None:
-    """The repository holds what is listed and nothing else; seen before anything is downloaded."""
-    there = retrying(str(place), lambda: _tree(place))
+def _require_listed(
+    place: Place, listed: dict[str, File], there: dict[str, "RepoFile"]
+) -> list[str]:
+    """The repository holds what is listed; seen before anything is downloaded. What it holds
+    besides comes back, unless somebody who loads the release would load that, too."""
     for name in sorted(there):
         if name.lower().endswith(PICKLES):
             raise Refused(f"{place}: {name} may be a pickle, which can run code when it is loaded.")
-    missing, more = sorted(listed.keys() - there), sorted(there.keys() - listed - UNLISTED)
-    for what, names in ((f"listed in {MANIFEST}, not there", missing), ("not listed", more)):
+    missing, added = sorted(listed.keys() - there), sorted(there.keys() - listed - UNLISTED)
+    loaded = [name for name in added if _is_loaded(name, listed)]
+    for what, names in (
+        (f"listed in {MANIFEST}, not there", missing),
+        ("not listed, and of a kind that is loaded with the release. Take it out", loaded),
+    ):
         if names:
             further = f" and {len(names) - 1} more" if len(names) > 1 else ""
             raise Refused(f"{place}: {names[0]}{further}: {what}.")
@@ -154,24 +171,100 @@ def _require_listed(place: Place, listed: dict[str, File]) -> None:
         ):
             if found and found != expected:
                 raise Refused(f"{place}: {name}: found {found}, {MANIFEST} says {expected}.")
+    return added
 
 
-def _tree(place: Place) -> dict[str, Any]:
+def _is_loaded(name: str, listed: Iterable[str]) -> bool:
+    path = PurePosixPath(name.lower())
+    if path.suffix in LOADED or path.name in LOADED_NAMES:
+        return True
+    beside = {PurePosixPath(one).parent for one in listed if one.endswith(ROWS)}
+    return bool(beside & set(PurePosixPath(name).parents) and set(path.suffixes) & set(ROWS))
+
+
+def fetch_base(base: Base, cache: Path | None) -> tuple[Path, str]:
+    """(folder, whence in words) of the base at its commit: safetensors, never pickles.
+
+    The run did not make it: a cache that holds just what the Hub lists spares the download.
+    """
+    there = _tree(base, "model")
+    names = _model_files(there)
+    size = sum(there[name].size for name in names)
+    told = f"base {base}: {len(names)} files, {size:,} bytes"
+    kept = _snapshot_in(cache, base) if cache else None
+    if kept and _holds(kept, {name: there[name] for name in names}):
+        return kept, f"{told}, from this machine's cache, each as the Hub lists it"
+    return _bring(base, "model", names), f"{told}, downloaded"
+
+
+def _model_files(names: Iterable[str]) -> list[str]:
+    from huggingface_hub.utils._paths import filter_repo_objects
+
+    return sorted(filter_repo_objects(names, allow_patterns=MODEL_FILES))
+
+
+def _snapshot_in(cache: Path, base: Base) -> Path | None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        found = snapshot_download(
+            base.repo, revision=base.revision, cache_dir=cache, local_files_only=True
+        )
+    except LocalEntryNotFoundError:
+        return None
+    return Path(found)
+
+
+def _holds(folder: Path, wanted: dict[str, "RepoFile"]) -> bool:
+    """Every wanted file by its bytes, and no other that a model's loader might read."""
+    there = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    return _model_files(there) == sorted(wanted) and all(
+        _is_same(folder / name, entry) for name, entry in wanted.items()
+    )
+
+
+def _is_same(path: Path, entry: "RepoFile") -> bool:
+    """sha256 of an LFS file, git's blob id of another; read now, not remembered."""
+    size = path.stat().st_size
+    if size != entry.size:
+        return False
+    with path.open("rb") as file:
+        if entry.lfs is not None:
+            return bool(hashlib.file_digest(file, "sha256").hexdigest() == entry.lfs.sha256)
+        found = hashlib.sha1(b"blob %d\0" % size + file.read())
+    return bool(found.hexdigest() == entry.blob_id)
+
+
+def _tree(at: Place | Base, repo_type: str) -> dict[str, "RepoFile"]:
     from huggingface_hub.hf_api import RepoFile
 
-    entries = reading().list_repo_tree(
-        place.repo, recursive=True, revision=place.revision, repo_type=place.repo_type
-    )
-    return {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
+    def look() -> dict[str, RepoFile]:
+        entries = reading().list_repo_tree(
+            at.repo, recursive=True, revision=at.revision, repo_type=repo_type
+        )
+        return {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
+
+    return retrying(str(at), look)
 
 
-def fetch_base(base: Base) -> Path:
-    """The base at its commit: weights as safetensors, never as pickles."""
-    repo, at = base.repo, base.revision
-    return _download(
-        f"base {base}",
-        lambda: reading().snapshot_download(repo, revision=at, allow_patterns=MODEL_FILES),
-    )
+def _bring(at: Place | Base, repo_type: str, names: Iterable[str]) -> Path:
+    """A folder with these files. A second try brings only what the first did not."""
+    wanted = sorted(names)
+
+    def bring() -> str:
+        folder = reading().snapshot_download(
+            at.repo,
+            revision=at.revision,
+            repo_type=repo_type,
+            allow_patterns=[glob.escape(name) for name in wanted],
+        )
+        for name in wanted:
+            if not (Path(folder) / name).is_file():  # the client's answer to a Hub that is away
+                raise ConnectionError(f"{name} did not come")
+        return folder
+
+    return _download(str(at), bring)
 
 
 def _download(what: str, call: Callable[[], str]) -> Path:

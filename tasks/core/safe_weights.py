@@ -1,7 +1,7 @@
-"""Weights without code: only safetensors leave, and only safetensors are begun from.
+"""Weights without code: only safetensors are begun from, and nothing that runs leaves.
 
 in   the folder of a release; or a base model on the Hub, at one commit
-out  nothing; Refused (a pickle is about to leave), InputError (a base that cannot be used)
+out  nothing; Refused (a pickle or code is about to leave), InputError (a base that cannot be used)
 
 A pickle runs code when it is loaded (https://huggingface.co/docs/hub/security-pickle), and so does
 a model whose configuration names classes of its own repository, which trust_remote_code would
@@ -12,13 +12,19 @@ import json
 import struct
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from zipfile import ZipFile, is_zipfile
+from typing import Any
+from zipfile import is_zipfile
 
 from tasks.core.errors import InputError, Refused
 from tasks.core.hub import hub_errors, reading, retrying
 
 # Formats that are pickles, or may hold one. A .npy may hold objects.
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill", ".npy", ".npz")
+# All that release.py writes: weights, configurations, tokenizers, rows, cards, report and pictures.
+LEAVING = (".safetensors", ".json", ".jinja", ".parquet", ".md", ".yaml", ".png", ".html", ".xml")
+LEAVING_NAMES = ("merges.txt", "tokenizer.model")
+# What transformers looks for in a folder of a model, before it would take a pickle.
+LOADED = ("model.safetensors", "model.safetensors.index.json")
 PROTOCOLS = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))  # how a pickle begins
 
 
@@ -28,7 +34,7 @@ def pickles(names: Iterable[str]) -> list[str]:
 
 
 def require_safetensors(folder: Path) -> None:
-    """By name and by content, since a pickle may be called anything."""
+    """By name, of what may leave, and by content, since a pickle may be called anything."""
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
         if pickles([name]) or _is_pickle(path):
@@ -36,8 +42,31 @@ def require_safetensors(folder: Path) -> None:
                 f"{name}: a pickle, which runs code where it is loaded. Only safetensors are "
                 "published; nothing was."
             )
-        if path.suffix == ".safetensors" and not _is_safetensors(path):
-            raise Refused(f"{name}: no safetensors file, though called so. Nothing was published.")
+        if path.suffix not in LEAVING and path.name not in LEAVING_NAMES:
+            raise Refused(
+                f"{name}: no kind of file that a release holds ({' '.join(LEAVING)}, "
+                f"{', '.join(LEAVING_NAMES)}). Nothing was published."
+            )
+        if path.suffix == ".safetensors":
+            try:
+                header(path)
+            except ValueError as error:
+                raise Refused(
+                    f"{name}: no safetensors file, though called so. Nothing was published."
+                ) from error
+
+
+def header(path: Path) -> dict[str, Any]:
+    """Of a safetensors file: what it says of its tensors. ValueError for any other file."""
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        if not 0 < length <= path.stat().st_size - 8:
+            raise ValueError(f"{path.name}: no header where safetensors have one")
+        found = json.loads(file.read(length))
+    if not isinstance(found, dict):
+        raise ValueError(f"{path.name}: its header is no JSON object")
+    return found
 
 
 def require_safe_base(repo: str, revision: str) -> None:
@@ -48,12 +77,12 @@ def require_safe_base(repo: str, revision: str) -> None:
     with hub_errors(what):
         found = retrying(what, lambda: reading().model_info(repo, revision=revision))
         names = [one.rfilename for one in found.siblings or []]
-        if not any(name.endswith(".safetensors") for name in names):
+        if not any(name in names for name in LOADED):
             raise InputError(_no_weights(what, names))
         if "config.json" not in names:
             return
         path = retrying(what, lambda: hf_hub_download(repo, "config.json", revision=found.sha))
-    config = json.loads(Path(path).read_text())
+    config = _object(Path(path), what)
     if config.get("auto_map") and not _is_known(config.get("model_type")):
         raise InputError(
             f"{what}: config.json asks for code of its own repository (auto_map, model_type "
@@ -69,7 +98,20 @@ def _no_weights(what: str, names: list[str]) -> str:
             "loaded. Take a revision with safetensors: set base.revision to the pull request that "
             "https://huggingface.co/spaces/safetensors/convert opens, for example refs/pr/1."
         )
-    return f"{what}: no safetensors file, so no weights to begin from. Is it a model's repository?"
+    return (
+        f"{what}: no {LOADED[0]} and no {LOADED[1]}, so no weights to begin from. Is it a model's "
+        "repository?"
+    )
+
+
+def _object(path: Path, what: str) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise InputError(f"{what}: its {path.name} is no JSON object. Take another model.")
+    return found
 
 
 def _is_known(model_type: object) -> bool:
@@ -83,14 +125,5 @@ def _is_pickle(path: Path) -> bool:
     with path.open("rb") as file:
         start = file.read(2)
     if start == b"PK" and is_zipfile(path):  # how torch.save packs one
-        with ZipFile(path) as packed:
-            return bool(pickles(packed.namelist()))
+        return True
     return start in PROTOCOLS and path.suffix != ".safetensors"
-
-
-def _is_safetensors(path: Path) -> bool:
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        start = file.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
-        return length < size - 7 and file.read(1) == b"{"

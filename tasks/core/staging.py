@@ -7,6 +7,7 @@ The Hub itself remembers what a killed run staged: the branch is named after the
 commit's parent is the head that main had then. The same command finds both again.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,8 +16,18 @@ from pydantic import BaseModel, ConfigDict
 from tasks.core import trees
 from tasks.core.errors import InputError, Refused
 from tasks.core.hub import retrying, writing
-from tasks.core.publish import Repository, create, manifest_at, require_private
-from tasks.core.trees import LocalFiles, RepoType
+from tasks.core.peoples_files import beside_people, of_people
+from tasks.core.publish import (
+    Repository,
+    cleaning,
+    create,
+    exists,
+    require_private,
+    require_same_under,
+)
+from tasks.core.pull_requests import is_waiting, of_user, title_of
+from tasks.core.trees import LocalFiles, RepoType, manifest_at
+from tasks.core.user import whoami
 
 BRANCHES = "release/"
 ABANDONED = timedelta(days=1)  # a branch of another release that is older is nobody's any more
@@ -49,11 +60,15 @@ def stage(
     """One commit a repository on release/VERSION; none where the same files are there already.
 
     Raises Refused where another release stands or is being staged under this version, InputError
-    where a private release would go to a public repository.
+    where a private release would go to a public repository, or over files of people.
     """
-    if private:  # all of them, before anything is made
-        for target in targets:
+    for target in targets:  # all of them, before anything is made
+        if private:
             require_private(target)
+        refs = trees.refs_of(target) if exists(target) else trees.Refs({}, {})
+        if "main" in refs.branches and version not in refs.tags:
+            files = trees.files_below(folder / target.part)
+            beside_people(target, refs.branches["main"], files)
     placed = []
     for target in targets:
         create(target, private)
@@ -74,7 +89,7 @@ def stage_part(
     head = refs.branches["main"]
     tip = refs.branches.get(branch)
     if tip is not None and tip != head:
-        kept = _kept(target, branch, tip, content, files)
+        kept = _kept(target, version, tip, content, files)
         if kept is not None:
             return kept
         remove_branch(target, branch)
@@ -83,42 +98,49 @@ def stage_part(
         _add_branch(target, branch, head)
     conflict = (
         f"{target.repo}: another run is staging {version} on branch {branch}; nothing was "
-        "overwritten. Wait until it is done and run again; if it died, `pairpress clean` removes "
+        f"overwritten. Wait until it is done and run again; if it died, {cleaning(target)} removes "
         "what it left."
     )
-    commit, _ = trees.commit(target, branch, head, files, message, conflict)
+    wanted = beside_people(target, head, files)
+    commit, _ = trees.commit(target, branch, head, wanted, message, conflict)
     return _placed(target, head, commit)
 
 
 def _tagged(target: Repository, commit: str, version: str, files: LocalFiles) -> Placed:
     """This part is released already, and main may have moved on."""
-    if not trees.holds(target, commit, files):
-        raise Refused(
-            f"{target.repo}: tag {version} stands on commit {commit[:8]}, which holds other files: "
-            "an earlier try, or another run, published it. Set release.version to the next one "
-            "and run again."
-        )
+    theirs = of_people(target, commit, trees.tree_of(target, commit))
+    require_same_under(version, target, commit, replace(files, kept=theirs))
     return _placed(target, commit, commit)
 
 
 def _kept(
-    target: Repository, branch: str, tip: str, content: str, files: LocalFiles
+    target: Repository, version: str, tip: str, content: str, files: LocalFiles
 ) -> Placed | None:
     """What an earlier run staged, if it is this release; None if it may be replaced."""
-    if trees.holds(target, tip, files):
-        history = trees.history_of(target, tip)
-        return _placed(target, history[1].commit_id, tip)
+    history = trees.history_of(target, tip)
+    if len(history) > 1:  # else somebody squashed it
+        parent = history[1].commit_id
+        if trees.holds(target, tip, beside_people(target, parent, files)):
+            return _placed(target, parent, tip)
     manifest = manifest_at(target, tip)
     if manifest is not None and manifest.get("content") == content:
         return None  # ours, with another card
     main = {commit.commit_id for commit in trees.history_of(target, "main")}
-    newest = trees.history_of(target, tip)[0]
-    if tip in main or datetime.now(UTC) - newest.created_at > ABANDONED:
-        return None  # nothing was staged on it, or nobody came back for it
+    newest = history[0]
+    if tip in main:
+        return None  # nothing was staged on it
+    for found in of_user(target, whoami().name, title_of(version, target.part)):
+        if is_waiting(found):
+            raise Refused(
+                f"{target.repo}: {found.url} proposes another {version} and still awaits approval; "
+                "nothing was overwritten. Merge or close it, then run again."
+            )
+    if datetime.now(UTC) - newest.created_at > ABANDONED:
+        return None  # nobody came back for it
     raise Refused(
-        f"{target.repo}: branch {branch} holds another release, staged "
+        f"{target.repo}: branch {branch_of(version)} holds another release, staged "
         f"{newest.created_at:%Y-%m-%d %H:%M} UTC; nothing was overwritten. Wait until that run is "
-        "done and run again; if it died, `pairpress clean` removes what it left."
+        f"done and run again; if it died, {cleaning(target)} removes what it left."
     )
 
 

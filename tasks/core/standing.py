@@ -1,19 +1,17 @@
-"""What the repositories of a release hold now, and the version that comes next.
+"""What the repositories of a release hold now.
 
 in   owner/name
 out  Standing of each part; sentences on what a person should know of them
 """
 
-import re
-
 from pydantic import BaseModel, ConfigDict
 
-from tasks.core.errors import InputError
+from tasks.core import trees
 from tasks.core.hub import retrying, writing
-from tasks.core.publish import Repository, repositories
-
-VERSION = re.compile(r"v([1-9]\d*)")
-BRANCH = "release/"
+from tasks.core.peoples_files import CARD, is_written, of_people, require_free, told
+from tasks.core.publish import Repository, Tagged, by_number, exists, repositories
+from tasks.core.pull_requests import is_waiting, of_user, title_of
+from tasks.core.staging import BRANCHES
 
 
 class Standing(BaseModel):
@@ -28,71 +26,66 @@ class Standing(BaseModel):
     commit: str = ""
     date: str = ""  # of that commit
     version: str = ""  # the highest
+    tags: dict[str, str] = {}  # of versions: name and commit
     begun: tuple[str, ...] = ()  # branches of releases that were not finished
+    proposed: tuple[str, ...] = ()  # pull requests of ours that await approval
+    people: tuple[str, ...] = ()  # files on main that no release put there
 
 
-def user() -> str:
-    """Whose token publishes."""
-    return str(retrying("the token", lambda: writing().whoami())["name"])
+def look_at(name: str, user: str) -> tuple[Standing, ...]:
+    return tuple(_standing(target, user) for target in repositories(name))
 
 
-def look_at(name: str) -> tuple[Standing, ...]:
-    return tuple(_standing(target) for target in repositories(name))
-
-
-def _standing(target: Repository) -> Standing:
-    api, repo, kind = writing(), target.repo, target.repo_type
-    what = f"release.repository {repo}"
-    nothing = Standing(part=target.part, repo=repo)
-    if not retrying(what, lambda: api.repo_exists(repo, repo_type=kind)):
+def _standing(target: Repository, user: str) -> Standing:
+    what = f"release.repository {target.repo}"
+    nothing = Standing(part=target.part, repo=target.repo)
+    if not exists(target, what):
         return nothing
-    info = retrying(what, lambda: api.repo_info(repo, repo_type=kind))
-    refs = retrying(what, lambda: api.list_repo_refs(repo, repo_type=kind))
-    numbers = [int(met[1]) for ref in refs.tags if (met := VERSION.fullmatch(ref.name))]
+    api = writing()
+    info = retrying(what, lambda: api.repo_info(target.repo, repo_type=target.repo_type))
+    refs = trees.refs_of(target)
+    tagged = by_number({target.part: refs.tags})
+    begun = tuple(branch for branch in refs.branches if branch.startswith(BRANCHES))
+    titles = [title_of(branch.removeprefix(BRANCHES), target.part) for branch in begun]
+    asked = [one for title in titles for one in of_user(target, user, title)]
+    commit = str(info.sha)
     return nothing.model_copy(
         update={
             "exists": True,
             "private": bool(info.private),
-            "commit": str(info.sha),
+            "commit": commit,
             "date": info.last_modified.date().isoformat() if info.last_modified else "",
-            "version": f"v{max(numbers)}" if numbers else "",
-            "begun": tuple(r.name for r in refs.branches if r.name.startswith(BRANCH)),
+            "version": f"v{max(tagged)}" if tagged else "",
+            "tags": {f"v{number}": at[target.part] for number, at in sorted(tagged.items())},
+            "begun": begun,
+            "proposed": tuple(one.url for one in asked if is_waiting(one)),
+            "people": tuple(sorted(of_people(target, commit, trees.tree_of(target, commit)))),
         }
     )
 
 
-def next_version(found: tuple[Standing, ...], wanted: str | None) -> str:
-    """The one set, or the next after the highest tag of any part. Raises InputError for one that
-    is passed already."""
-    highest = max((_number(one.version) for one in found), default=0)
-    if wanted is None:
-        return f"v{highest + 1}" if found else ""
-    if _number(wanted) < highest:
-        raise InputError(
-            f"release.version {wanted}: v{highest} stands already, and versions only rise. Leave "
-            f"release.version out for v{highest + 1}."
-        )
-    return wanted
+def versions_in(found: tuple[Standing, ...]) -> Tagged:
+    return by_number({one.part: one.tags for one in found})
 
 
-def notes_on(found: tuple[Standing, ...], wanted: str | None) -> list[str]:
-    """A version that is taken, and what somebody began and did not finish."""
+def require_room(one: Standing) -> None:
+    """Raises InputError where a release would overwrite files of people."""
+    require_free(one.repo, [name for name in one.people if is_written(one.part, name)])
+
+
+def notes_on(found: tuple[Standing, ...]) -> list[str]:
+    """What somebody began and did not finish, and what people put there."""
     notes = []
-    if wanted and any(one.version == wanted for one in found):
-        notes.append(
-            f"release.version: {wanted} stands already. Only the very same content is released "
-            "under it; any other is refused."
-        )
-    versions = {one.version for one in found}
-    if len(versions) > 1:
-        told = ", ".join(f"{one.repo} {one.version or 'has none'}" for one in found)
-        notes.append(f"A release was begun and not finished: {told}. The same run finishes it.")
+    if len({one.version for one in found}) > 1:
+        names = ", ".join(f"{one.repo} {one.version or 'has none'}" for one in found)
+        notes.append(f"A release was begun and not finished: {names}. The same run finishes it.")
     for one in found:
-        for branch in one.begun:
-            notes.append(f"{one.repo}: branch {branch} is left of a release that was not finished.")
+        notes += [f"{one.repo}: {url} awaits approval." for url in one.proposed]
+        if not one.proposed:
+            notes += [
+                f"{one.repo}: branch {branch} is left of a release that was not finished."
+                for branch in one.begun
+            ]
+        if staying := [n for n in one.people if n != CARD and not is_written(one.part, n)]:
+            notes.append(f"{one.repo}: {told(staying)}: no release put it there, and it stays.")
     return notes
-
-
-def _number(version: str) -> int:
-    met = VERSION.fullmatch(version)
-    return int(met[1]) if met else 0

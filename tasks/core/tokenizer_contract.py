@@ -15,7 +15,9 @@ from typing import Any
 from tasks.core.errors import Refused
 from tasks.core.stage import file_digest
 
-LOCAL_KEYS = ("is_local", "local_files_only", "_name_or_path")
+# Places of a machine, and code to be trusted: transformers itself knows these models.
+LOCAL_KEYS = ("_name_or_path", "is_local", "local_files_only", "auto_map")
+TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
 LOCAL_PATH = re.compile(r"(?:~|[A-Za-z]:|file:/*)?[/\\][^/\\\s]+[/\\][^\s]*")
 TEXT_KEYS = ("chat_template", "content")  # templates and tokens: any path is a text there
 
@@ -90,9 +92,11 @@ def _left_local(published: Path) -> Iterator[str]:
 
 
 def _values(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """(key, value) of every leaf; entries of a list go by the list's key."""
+    """(key, value) of every entry at any depth; those of a list go by the list's key."""
     if isinstance(node, Mapping):
         for name, value in node.items():
+            if isinstance(value, Mapping):
+                yield name, value
             yield from _values(value, name)
     elif isinstance(node, list):
         for value in node:
@@ -138,19 +142,40 @@ def _where_texts_part(one: str, other: str) -> str:
 
 
 def _ends(base: Path, published: Path) -> Iterator[str]:
-    """The tokens that end an answer, as `generate` reads them; an adapter has neither file."""
-    theirs = _eos(published)
-    if theirs is not None and theirs != _eos(base):
-        yield f"eos_token_id of generation_config.json: {theirs}, the base's {_eos(base)}."
+    """The tokens that begin, end and fill an answer, for the model and for `generate`; an adapter
+    has neither file."""
+    for name, ids_in in (("generation_config.json", _generated), ("config.json", _configured)):
+        if (published / name).exists():
+            try:
+                theirs = ids_in(published)
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                yield f"{name}: cannot be loaded ({' '.join(str(error).split())[:200]})."
+                continue
+            for key, ours in ids_in(base).items():
+                if theirs[key] != ours:
+                    yield f"{key} of {name}: {theirs[key]}, the base's {ours}."
 
 
-def _eos(folder: Path) -> list[int] | None:
-    for name in ("generation_config.json", "config.json"):
-        content = _json(folder / name)
-        ends = content.get("eos_token_id", content.get("text_config", {}).get("eos_token_id"))
-        if ends is not None:
-            return sorted(ends) if isinstance(ends, list) else [ends]
-    return None
+def _generated(folder: Path) -> dict[str, list[int] | None]:
+    from transformers import GenerationConfig
+
+    if (folder / "generation_config.json").exists():
+        content = _json(folder / "generation_config.json")
+    else:  # made of what config.json says, without the defaults of its class
+        content = GenerationConfig.from_model_config(_json(folder / "config.json")).to_dict()
+    return {key: _several(content.get(key)) for key in TOKENS}
+
+
+def _configured(folder: Path) -> dict[str, list[int] | None]:
+    """As loaded: what equals the default of its class is not always written down."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False).get_text_config()
+    return {key: _several(getattr(config, key, None)) for key in TOKENS}
+
+
+def _several(ids: Any) -> list[int] | None:
+    return sorted(ids) if isinstance(ids, list) else None if ids is None else [ids]
 
 
 def _rules(base: Path, published: Path) -> Iterator[str]:
@@ -193,8 +218,10 @@ def _special_tokens(ours: Any, theirs: Any) -> Iterator[str]:
         )
         if one != other:
             yield f"{name}_token is {other[0]!r} ({other[1]}), the base's {one[0]!r} ({one[1]})."
-    if ours.padding_side != theirs.padding_side:
-        yield f"it pads on the {theirs.padding_side}, the base's on the {ours.padding_side}."
+    for name in ("padding_side", "truncation_side", "model_max_length"):
+        one, other = getattr(ours, name), getattr(theirs, name)
+        if one != other:
+            yield f"{name} is {other}, the base's {one}."
 
 
 def _added_tokens(ours: Any, theirs: Any) -> Iterator[str]:

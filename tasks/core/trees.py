@@ -8,7 +8,8 @@ no second one, and a branch that moved in between is a conflict, never overwritt
 """
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -18,14 +19,18 @@ from tasks.core.errors import InputError, Refused
 from tasks.core.hub import retrying, writing
 
 if TYPE_CHECKING:
+    from huggingface_hub import HfApi
     from huggingface_hub.hf_api import RepoFile
 
 RepoType = Literal["dataset", "model"]
-KEPT = ".gitattributes"  # the Hub's own: it says which files go to LFS
+MANIFEST = "release.json"
+OF_THE_HUB = ".gitattributes"  # it says which files go to LFS
 MOVED = (409, 412)  # a commit or a reference of somebody else came first
 
 
 class Address(Protocol):
+    @property
+    def part(self) -> str: ...
     @property
     def repo(self) -> str: ...
     @property
@@ -37,6 +42,8 @@ class Wanted(Protocol):
 
     @property
     def names(self) -> set[str]: ...
+    @property
+    def kept(self) -> frozenset[str]: ...
     def same(self, name: str, entry: "RepoFile") -> bool: ...
     def operation(self, name: str) -> Any: ...
 
@@ -46,6 +53,7 @@ class LocalFiles:
     """A folder's files; an unchanged one is not sent, and a large one is hashed once."""
 
     files: dict[str, Path]
+    kept: frozenset[str] = frozenset()  # what people put beside them
 
     @property
     def names(self) -> set[str]:
@@ -71,10 +79,11 @@ class Stored:
 
     commit: str
     tree: Mapping[str, "RepoFile"]
+    kept: frozenset[str] = frozenset()
 
     @property
     def names(self) -> set[str]:
-        return set(self.tree) - {KEPT}
+        return set(self.tree) - {OF_THE_HUB}
 
     def same(self, name: str, entry: "RepoFile") -> bool:
         return content_of(entry) == content_of(self.tree[name])
@@ -100,11 +109,13 @@ def content_of(entry: "RepoFile") -> str:
     return str(entry.lfs.sha256 if entry.lfs is not None else entry.blob_id)
 
 
-def tree_of(target: Address, commit: str) -> dict[str, "RepoFile"]:
+def tree_of(
+    target: Address, commit: str, api: "Callable[[], HfApi]" = writing
+) -> dict[str, "RepoFile"]:
     from huggingface_hub.hf_api import RepoFile
 
     def look() -> dict[str, RepoFile]:
-        entries = writing().list_repo_tree(
+        entries = api().list_repo_tree(
             target.repo, recursive=True, revision=commit, repo_type=target.repo_type
         )
         return {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
@@ -112,9 +123,9 @@ def tree_of(target: Address, commit: str) -> dict[str, "RepoFile"]:
     return retrying(f"{target.repo}@{commit[:8]}", look)
 
 
-def head_of(target: Address, branch: str = "main") -> str:
+def head_of(target: Address, revision: str = "main", api: "Callable[[], HfApi]" = writing) -> str:
     def look() -> str:
-        found = writing().repo_info(target.repo, repo_type=target.repo_type, revision=branch)
+        found = api().repo_info(target.repo, repo_type=target.repo_type, revision=revision)
         return str(found.sha)
 
     return retrying(target.repo, look)
@@ -126,9 +137,9 @@ class Refs:
     tags: dict[str, str]
 
 
-def refs_of(target: Address) -> Refs:
+def refs_of(target: Address, api: "Callable[[], HfApi]" = writing) -> Refs:
     def look() -> Refs:
-        refs = writing().list_repo_refs(target.repo, repo_type=target.repo_type)
+        refs = api().list_repo_refs(target.repo, repo_type=target.repo_type)
         return Refs(
             {ref.name: ref.target_commit for ref in refs.branches},
             {ref.name: ref.target_commit for ref in refs.tags},
@@ -148,6 +159,28 @@ def history_of(target: Address, revision: str) -> list[Any]:
     return retrying(f"{target.repo}@{revision[:8]}", look)
 
 
+def manifest_at(target: Address, commit: str) -> dict[str, Any] | None:
+    """release.json at a commit; None where there is none, or one that somebody else wrote."""
+    from huggingface_hub.errors import RemoteEntryNotFoundError
+
+    def fetch() -> str | None:
+        try:  # by commit: what the cache holds under it cannot be stale
+            return writing().hf_hub_download(
+                target.repo, MANIFEST, repo_type=target.repo_type, revision=commit
+            )
+        except RemoteEntryNotFoundError:
+            return None
+
+    path = retrying(f"{target.repo}@{commit[:8]}", fetch)
+    if path is None:
+        return None
+    try:
+        manifest = json.loads(Path(path).read_bytes())
+    except ValueError:
+        return None
+    return manifest if isinstance(manifest, dict) else None
+
+
 def differing(wanted: Wanted, tree: Mapping[str, "RepoFile"]) -> tuple[list[str], list[str]]:
     """(missing or other in the tree, too many in it); both empty: the tree is what is wanted."""
     changed = [
@@ -155,7 +188,7 @@ def differing(wanted: Wanted, tree: Mapping[str, "RepoFile"]) -> tuple[list[str]
         for name in sorted(wanted.names)
         if name not in tree or not wanted.same(name, tree[name])
     ]
-    return changed, sorted(set(tree) - wanted.names - {KEPT})
+    return changed, sorted(set(tree) - wanted.names - wanted.kept - {OF_THE_HUB})
 
 
 def operations(wanted: Wanted, changed: list[str], gone: list[str]) -> list[Any]:

@@ -37,8 +37,13 @@ IDLE = {
     "base": {"revision"},
     "data": {"revision"},
     "on_policy": {"reward_revision"},
-    "release": {"version", "private", "approval", "restricted_licence"},
+    "release": {"version", "private", "approval"},  # what published_recipe leaves out
 }
+
+
+def digest_of(recipe: Recipe) -> str:
+    """release_digest as it is here and now."""
+    return release_digest(recipe, inputs_of(recipe), stage_sources(), packages_that_count())
 
 
 def release_digest(
@@ -126,5 +131,6 @@ def stage_sources() -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def package_versions() -> dict[str, str]:
+def packages_that_count() -> dict[str, str]:
+    """Those that compute what is released; the manifest tells of others, too."""
     return {name: version(name) for name in PACKAGES}

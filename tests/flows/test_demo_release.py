@@ -159,8 +159,8 @@ def test_a_second_demo_stops_after_its_preflight_and_publishes_nothing(demo, hub
 
 def test_the_release_was_verified_in_an_empty_cache_before_any_tag(demo):
     stages = [one["stage"] for one in demo["release"]["seconds"]]
-    promoting = [at for at, stage in enumerate(stages) if stage == "promote"]
-    assert len(promoting) == 3 and stages.index("verify release") < promoting[0]
+    assert stages.index("stage on branches") < stages.index("verify release")
+    assert stages.index("verify release") < stages.index("promote")
     for told in ("5 questions answered as evaluated", "tokenizer as in the base", "load_dataset"):
         assert told in demo["log"]
 

@@ -61,6 +61,24 @@ def test_a_token_says_who_it_is_and_a_bad_one_is_told_so(
     assert bad.headers["X-Error-Message"] == "Invalid credentials in Authorization header"
 
 
+def test_the_pointer_of_a_large_file_is_read_in_parts_as_any_file(owner: httpx.Client) -> None:
+    """The JavaScript client asks for the first byte to learn the size, also with `raw: true`."""
+    repo, content = create(owner, "pointed"), b"\0weights"
+    owner.put(batch(owner, repo, content)["upload"], content=content).raise_for_status()
+    oid = hashlib.sha256(content).hexdigest()
+    value = {"path": "m.bin", "algo": "sha256", "oid": oid, "size": len(content)}
+    lines = [{"key": "header", "value": {"summary": "m"}}, {"key": "lfsFile", "value": value}]
+    body = "\n".join(json.dumps(line) for line in lines)
+    owner.post(f"/api/models/{repo}/commit/main", content=body).raise_for_status()
+
+    whole = owner.get(f"/{repo}/raw/main/m.bin")
+    part = owner.get(f"/{repo}/raw/main/m.bin", headers={"Range": "bytes=8-11"})
+
+    assert whole.text == f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 8\n"
+    assert (part.status_code, part.content) == (206, whole.content[8:12])
+    assert part.headers["Content-Range"] == f"bytes 8-11/{len(whole.content)}"
+
+
 def test_reading_and_writing_follow_namespace_role_and_privacy(
     owner: httpx.Client, alice: httpx.Client, reader: httpx.Client, nobody: httpx.Client
 ) -> None:

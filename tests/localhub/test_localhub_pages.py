@@ -193,7 +193,7 @@ def test_a_commit_shows_the_lines_that_changed(
     site: Server, browse: Callable[[str], httpx.Response]
 ) -> None:
     commits = browse("/pairpress/shown/commits/main")
-    assert "files &amp; &lt;b&gt;more&lt;/b&gt; " in commits.text
+    assert "files &amp; &lt;b&gt;more&lt;/b&gt;</bdi>" in commits.text
     assert re.search(r"files & <b>more</b> (release/v2 )?v1", words(commits))
     newest = next(href for href in links(commits).values() if "/commit/" in href)
     page = browse(newest)

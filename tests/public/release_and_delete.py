@@ -1,4 +1,4 @@
-"""Publish a release of kilobytes as a run does, audit it, roll it back, clean up, delete it all.
+"""Publish releases of kilobytes as runs do, one by approval; audit, roll back, clean up, delete.
 
 in   HF_ENDPOINT, HF_TOKEN (may write), HF_HUB_DISABLE_XET; all are read when the client is imported
 out  a line for each step; four private repositories that are gone again, also when a step fails
@@ -18,6 +18,7 @@ from small_release import Made, write_base, write_release
 from tasks.core import trees
 from tasks.core.audit import audit_in_new_process, places_of
 from tasks.core.promoting import promote_all, remove_branches
+from tasks.core.proposing import propose
 from tasks.core.publish import preflight, repositories
 from tasks.core.release_found import Place
 from tasks.core.rollback import clean, rollback
@@ -41,7 +42,10 @@ def release_and_delete(folder: Path) -> None:
             ]
             told = audit_in_new_process(places)
             print(f"staged {version}, verified: {len(told)} lines", flush=True)
+            if version == "v2":
+                approve(placed, version)
             released = promote_all(placed, version, messages(version))
+            assert any(one.committed for one in released) == (version == "v1")
             removed = remove_branches(released, version)
             assert len(removed) == len(released) == 3, removed
             assert [one.version for one in released] == [version] * 3
@@ -58,6 +62,20 @@ def release_and_delete(folder: Path) -> None:
         staged(name, left, "v3")
         assert len(clean(name)) == 3
         print("cleaned", flush=True)
+
+
+def approve(placed: list[Placed], version: str) -> None:
+    """A pull request in each repository, merged as a person does; then main holds the release."""
+    before = [trees.head_of(one) for one in placed]
+    proposals = propose(placed, version, "How it was evaluated")
+    assert [one.status for one in proposals] == ["open"] * 3, proposals
+    assert propose(placed, version, "How it was evaluated") == proposals
+    assert [trees.head_of(one) for one in placed] == before
+    for place, one in zip(placed, proposals, strict=True):
+        HfApi().merge_pull_request(one.repo, one.number, repo_type=place.repo_type)
+    merged = propose(placed, version, "How it was evaluated")
+    assert [one.status for one in merged] == ["merged"] * 3, merged
+    print(f"proposed {version}, merged", flush=True)
 
 
 def staged(name: str, made: Made, version: str) -> list[Placed]:

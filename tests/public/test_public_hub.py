@@ -19,9 +19,10 @@ from localhub.client_env import Server
 
 PUBLIC_HUB = "https://huggingface.co"
 STEPS = [
-    "staged v1, verified: 9 lines",
+    "staged v1, verified: 10 lines",
     "promoted v1, and once more without a commit",
-    "staged v2, verified: 9 lines",
+    "staged v2, verified: 10 lines",
+    "proposed v2, merged",
     "promoted v2, and once more without a commit",
     "rolled back to v1",
     "cleaned",

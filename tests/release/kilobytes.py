@@ -32,15 +32,37 @@ def release_folder(root: Path, content: str, version: str = "v1") -> Path:
         "model/config.json": b'{"model_type": "qwen2"}',
         "model/tokenizer.json": b"{}",
     }
-    manifest = json.dumps({"version": version, "content": content})
     for part in PARTS:
         files[f"{part}/README.md"] = f"---\nlicense: mit\n---\n# {content}\n".encode()
-        files[f"{part}/release.json"] = manifest.encode()
     folder = root / f"{content}-{version}"
     for name, data in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     (folder / "done.json").write_text("{}")
+    write_manifest(folder, content, version)
+    return folder
+
+
+def write_manifest(folder: Path, content: str, version: str = "v1") -> None:
+    """The same in each part; again after a test has added a file or taken one away."""
+    listed = {
+        part: {
+            path.relative_to(folder / part).as_posix(): {"size": path.stat().st_size}
+            for path in sorted((folder / part).rglob("*"))
+            if path.is_file() and path.name != "release.json"
+        }
+        for part in PARTS
+    }
+    manifest = {"version": version, "content": content, "repositories": {}, "files": listed}
+    for part in PARTS:
+        (folder / part / "release.json").write_text(json.dumps(manifest))
+
+
+def next_folder(root: Path, content: str) -> Path:
+    """A v2 of changed weights, with a file that v1 lacks and without one that it has."""
+    folder = release_folder(root, content, "v2")
+    (folder / "model" / "tokenizer.json").rename(folder / "model" / "vocab.json")
+    write_manifest(folder, content, "v2")
     return folder
 
 
@@ -90,7 +112,11 @@ def require_complete(name: str, folder: Path, version: str) -> None:
 
 def edit_card(target: Repository, text: str) -> str:
     """What a person does on the Hub's page; returns the new head of main."""
-    operations = [CommitOperationAdd("README.md", text.encode())]
+    return put(target, "README.md", text.encode())
+
+
+def put(target: Repository, path: str, data: bytes) -> str:
+    operations = [CommitOperationAdd(path, data)]
     done = HfApi().create_commit(
         target.repo, operations, commit_message="by hand", repo_type=target.repo_type
     )

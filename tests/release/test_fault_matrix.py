@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 from ground import ROOT
 from huggingface_hub import close_session
-from kilobytes import PARTS, Switch, publish, release_folder, require_complete, standing
+from kilobytes import (
+    PARTS,
+    Switch,
+    next_folder,
+    publish,
+    release_folder,
+    require_complete,
+    standing,
+)
 
 from localhub.client_env import Server
 from tasks.core import hub as our_hub
@@ -57,6 +65,9 @@ LASTING = {
     "full disk": {"kind": "full-disk", "times": ALWAYS},
     "mute": {"kind": "lose-answer", "times": ALWAYS},
 }
+Standing = dict[str, tuple[dict[str, str], dict[str, str], dict[str, str]]]
+NOTHING: Standing = {part: ({}, {}, {}) for part in PARTS}
+NEXT = ("commit on main", "write the tag")  # rows that are run on v1 -> v2, too
 QUICK = "commit on main"  # the row that is run with the quick tests
 
 
@@ -104,23 +115,30 @@ def release_of(root: Path, step: str, fault: str, which: str) -> tuple[str, str,
     return f"pairpress/{content}", content, release_folder(root, content)
 
 
-def said_by(name: str, content: str, folder: Path) -> str:
+def said_by(name: str, content: str, folder: Path, version: str = "v1") -> str:
     """What the command says when it stops; nothing if it comes through."""
     try:
-        publish(name, folder, content)
+        publish(name, folder, content, version)
     except (HubUnavailable, InputError, Refused) as error:
         return str(error)
     return ""
 
 
-def left_by(name: str, folder: Path) -> str:
+def less(contents: dict[str, str]) -> dict[str, str]:
+    """Without the Hub's own file."""
+    return {path: content for path, content in contents.items() if path != ".gitattributes"}
+
+
+def left_by(name: str, folder: Path, before: Standing, version: str = "v1") -> str:
     """What a command that stopped left behind; whatever is on main or tagged must be right."""
     now = standing(name)
-    tagged = {part: tags for part, (_, tags, _) in now.items() if tags}
-    begun = [part for part, (contents, _, _) in now.items() if set(contents) != {".gitattributes"}]
+    tagged = {part: tags[version] for part, (_, tags, _) in now.items() if version in tags}
+    begun = [part for part, (contents, _, _) in now.items() if less(contents) != before[part][0]]
+    for part, (_, tags, _) in now.items():
+        assert {name: at for name, at in tags.items() if name != version} == before[part][1]
     for target in repositories(name):
         files = trees.files_below(folder / target.part)
-        commits = list(tagged.get(target.part, {}).values())
+        commits = [tagged[target.part]] if target.part in tagged else []
         commits += ["main"] if target.part in begun else []
         assert all(trees.holds(target, commit, files) for commit in commits)
     if not begun:
@@ -177,9 +195,35 @@ def test_a_fault_that_lasts(
     said = said_by(name, content, folder)
     met = sum(one["fault"] is not None for one in switch.log())
     switch.clear()
-    assert (left_by(name, folder) if said else "complete") == outcome
+    assert (left_by(name, folder, NOTHING) if said else "complete") == outcome
     assert "\n" not in said and (not said or "pairpress/" in said or "token" in said)
     assert met == 1 or fault != "403", "a refusal was tried again"
     assert "is full (507)" in said or fault != "full disk"
     assert said_by(name, content, folder) == ""
     require_complete(name, folder, "v1")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("step", "fault", "outcome"),
+    [cell for cell in documented("Faults that last") if cell[0] in NEXT]
+    + [cell for cell in documented("Faults that pass") if cell[0] in NEXT],
+)
+def test_a_fault_in_the_next_release_leaves_the_last_one_as_it_was(
+    hub: Server, tmp_path: Path, switch: Switch, step: str, fault: str, outcome: str
+) -> None:
+    """v2 changes files, adds one and deletes one."""
+    lasts = (step, fault, outcome) in documented("Faults that last")
+    content = re.sub(r"\W+", "-", f"next-{'lasting' if lasts else 'passing'}-{step}-{fault}")
+    name, first = f"pairpress/{content}", release_folder(tmp_path, f"{content}-first")
+    publish(name, first, f"{content}-first")
+    before = {part: (less(at), tags, heads) for part, (at, tags, heads) in standing(name).items()}
+    folder = next_folder(tmp_path, content)
+    switch.set(fault_at(step, (LASTING if lasts else PASSING)[fault]))
+    said = said_by(name, content, folder, "v2")
+    switch.clear()
+    assert (left_by(name, folder, before, "v2") if said else "complete") == outcome
+    assert said_by(name, content, folder, "v2") == ""
+    require_complete(name, folder, "v2")
+    for target in repositories(name):
+        assert trees.holds(target, "v1", trees.files_below(first / target.part))

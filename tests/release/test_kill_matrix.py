@@ -12,7 +12,15 @@ from typing import Any
 import pytest
 from huggingface_hub import close_session
 from huggingface_hub.utils import get_session
-from kilobytes import Switch, publish, release_folder, require_complete, standing, titles
+from kilobytes import (
+    Switch,
+    next_folder,
+    publish,
+    release_folder,
+    require_complete,
+    standing,
+    titles,
+)
 
 from localhub.client_env import Server
 from tasks.core import trees
@@ -26,7 +34,7 @@ WRITES = {  # request that is answered, and then the process is gone
     "create the repository": ("POST", "/api/repos/create", 2),
     "make the branch": ("POST", "/branch/", 1),
     "send a large file": ("PUT", "/lfs/", 2),
-    "commit on the branch": ("POST", "/commit/release%2Fv1", 3),
+    "commit on the branch": ("POST", "/commit/release%2F", 3),
     "commit on main": ("POST", "/commit/main", 1),
     "commit on main, last": ("POST", "/commit/main", 3),
     "write the tag": ("POST", "/tag/", 2),
@@ -83,10 +91,12 @@ def after_answer(method: str, path: str, number: int) -> Callable[[Any], bool]:
     return doomed
 
 
-def require_finished(switch: Switch, name: str, content: str, folder: Path) -> None:
+def require_finished(
+    switch: Switch, name: str, content: str, folder: Path, version: str = "v1"
+) -> None:
     """The same command again: complete, and each large file was received once."""
-    publish(name, folder, content)
-    require_complete(name, folder, "v1")
+    publish(name, folder, content, version)
+    require_complete(name, folder, version)
     log = [one for one in switch.log() if one["method"] == "PUT" and one["status"] == 200]
     received = Counter(str(one["path"]).partition("?")[0] for one in log)
     assert len(received) == 3 and set(received.values()) == {1}
@@ -101,6 +111,23 @@ def test_killed_once_a_write_is_answered(
     doomed = after_answer(*WRITES[step])
     assert killed_by("response", doomed, lambda: publish(name, folder, content))
     require_finished(switch, name, content, folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", WRITES)
+def test_killed_once_a_write_of_the_next_version_is_answered(
+    hub: Server, tmp_path: Path, switch: Switch, step: str
+) -> None:
+    content = "killed-next-after-" + step.replace(" ", "-").replace(",", "")
+    name, folder = f"pairpress/{content}", next_folder(tmp_path, content)
+    first = release_folder(tmp_path, f"{content}-first")
+    publish(name, first, f"{content}-first")
+    switch.clear()
+    doomed = after_answer(*WRITES[step])
+    assert killed_by("response", doomed, lambda: publish(name, folder, content, "v2"))
+    require_finished(switch, name, content, folder, "v2")
+    for target in repositories(name):
+        assert trees.holds(target, "v1", trees.files_below(first / target.part))
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """A release that a person approves: a pull request each, found again, merged or closed."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,12 @@ from kilobytes import (
     standing,
 )
 
+from localhub.access import add_user
 from localhub.client_env import Server
-from tasks.core import trees
+from tasks.core import staging, trees
 from tasks.core.errors import Refused
 from tasks.core.promoting import promote_all, remove_branches
-from tasks.core.proposing import Proposal, propose
+from tasks.core.proposing import LONGEST, Proposal, propose
 from tasks.core.publish import repositories
 
 EVALUATION = "strict 0.9 against 0.1"
@@ -94,6 +96,43 @@ def test_one_that_a_person_changed_is_not_what_was_verified(hub: Server, tmp_pat
     )
     with pytest.raises(Refused, match="holds other files than the verified ones"):
         propose(placed, "v1", EVALUATION)
+
+
+def test_a_stranger_s_pull_request_of_the_same_title_is_none_of_ours(
+    hub: Server, tmp_path: Path
+) -> None:
+    name, folder = "pairpress/proposed-by-two", release_folder(tmp_path, "A")
+    add_user(hub.root, "hf_mallory", "mallory", [], "write")
+    placed = staged(name, folder, "A")
+    theirs = HfApi(token="hf_mallory").create_pull_request(name, title="Release v1: model")
+    *_, model = propose(placed, "v1", EVALUATION)
+    assert model.status == "open" and model.number != theirs.num
+
+
+def test_a_description_longer_than_a_comment_is_cut_and_says_so(
+    hub: Server, tmp_path: Path
+) -> None:
+    name, folder = "pairpress/proposed-long", release_folder(tmp_path, "A")
+    first, *_ = propose(staged(name, folder, "A"), "v1", "x" * LONGEST + "y")
+    shown = HfApi().get_discussion_details(first.repo, first.number, repo_type="dataset")
+    (comment,) = [one.content for one in shown.events if one.type == "comment"]
+    assert len(comment) == LONGEST and comment.endswith("hold the figures.)")
+
+
+def test_one_that_awaits_approval_is_not_replaced_by_another_run(
+    hub: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, other = "pairpress/proposed-waiting", release_folder(tmp_path, "B")
+    proposals = propose(staged(name, release_folder(tmp_path, "A"), "A"), "v1", EVALUATION)
+    monkeypatch.setattr(staging, "ABANDONED", timedelta(0))
+    before = standing(name)
+    with pytest.raises(Refused, match=rf"{proposals[0].url} .* still awaits approval"):
+        staged(name, other, "B")
+    assert standing(name) == before
+    for one in proposals:
+        HfApi().change_discussion_status(one.repo, one.number, "closed", repo_type=of(name, one))
+    placed = staged(name, other, "B")
+    assert trees.holds(placed[2], placed[2].commit, trees.files_below(other / "model"))
 
 
 def test_a_main_that_moved_is_not_proposed_over(hub: Server, tmp_path: Path) -> None:

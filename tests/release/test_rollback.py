@@ -9,10 +9,12 @@ from kilobytes import (
     edit_card,
     messages,
     publish,
+    put,
     release_folder,
     staged,
     standing,
     titles,
+    write_manifest,
 )
 
 from localhub.client_env import Server
@@ -28,6 +30,7 @@ def two_versions(name: str, root: Path) -> tuple[Path, Path]:
     """v2 has another tokenizer file, and lacks one that v1 has."""
     old, new = release_folder(root, "A"), release_folder(root, "B", "v2")
     (new / "model" / "tokenizer.json").rename(new / "model" / "vocab.json")
+    write_manifest(new, "B", "v2")
     publish(name, old, "A")
     publish(name, new, "B", "v2")
     return old, new
@@ -74,7 +77,23 @@ def test_one_can_roll_forward_again(hub: Server, tmp_path: Path) -> None:
     assert holds_all(name, new)
 
 
-def test_what_people_put_on_main_meanwhile_does_not_survive_but_stays_in_the_history(
+def test_what_people_added_meanwhile_stays_and_what_they_took_away_does_not_come_back(
+    hub: Server, tmp_path: Path
+) -> None:
+    name, root = "pairpress/rolled-beside-people", tmp_path
+    old, model = release_folder(root, "A"), repositories(name)[2]
+    publish(name, old, "A")
+    put(model, "NOTICE", b"of v1's time")
+    publish(name, release_folder(root, "B", "v2"), "B", "v2")
+    HfApi().delete_file("NOTICE", model.repo)
+    put(model, "weights/old.gguf", b"\0theirs")
+    assert rollback(name, "v1")[2].committed
+    ours = {path.name for path in (old / "model").iterdir()}
+    assert set(trees.tree_of(model, "main")) == ours | {".gitattributes", "weights/old.gguf"}
+    assert not any(one.committed for one in rollback(name, "v1"))
+
+
+def test_a_card_that_people_edited_meanwhile_is_the_version_s_again_and_stays_in_the_history(
     hub: Server, tmp_path: Path
 ) -> None:
     name = "pairpress/rolled-over-edits"
@@ -147,3 +166,19 @@ def test_cleaning_removes_the_branches_of_unfinished_releases_and_says_which(
         "model": {"main", "mine"},
     }
     assert clean("pairpress/never-there") == []
+
+
+def test_a_release_that_was_begun_goes_forward_before_anything_goes_back(
+    hub: Server, tmp_path: Path
+) -> None:
+    """Taken back halfway, the data set would stay behind when the same run finishes the others."""
+    name = "pairpress/begun-and-back"
+    two_versions(name, tmp_path)
+    HfApi().delete_tag(name, tag="v2")
+    with pytest.raises(
+        Refused, match=rf"^v2: it was begun and not finished, {name} has no such tag"
+    ):
+        rollback(name, "v1")
+    HfApi().create_tag(name, tag="v7")  # somebody's own, not a release
+    HfApi().create_tag(name, tag="v2")
+    assert all(one.committed for one in rollback(name, "v1"))

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
-from kilobytes import Switch, edit_card, publish, release_folder, staged, standing, titles
+from kilobytes import (
+    Switch,
+    edit_card,
+    publish,
+    release_folder,
+    staged,
+    standing,
+    titles,
+    write_manifest,
+)
 
 from localhub.access import add_user
 from localhub.client_env import Server
@@ -86,6 +95,15 @@ def test_the_same_release_with_another_card_is_staged_anew_without_its_large_fil
     assert trees.holds(target, model.commit, trees.files_below(folder / "model"))
 
 
+def test_a_branch_that_somebody_squashed_is_staged_anew(hub: Server, tmp_path: Path) -> None:
+    name, folder = "pairpress/staged-squashed", release_folder(tmp_path, "A")
+    first = staged(name, folder, "A")
+    HfApi().super_squash_history(name, branch="release/v1")
+    model = staged(name, folder, "A")[2]
+    assert model.head == first[2].head
+    assert titles(repositories(name)[2], "release/v1") == ["Release v1: model", "initial commit"]
+
+
 def test_a_branch_left_empty_by_a_killed_run_is_filled(hub: Server, tmp_path: Path) -> None:
     name, folder = "pairpress/staged-empty", release_folder(tmp_path, "A")
     for target in repositories(name):
@@ -113,6 +131,7 @@ def test_what_the_last_release_had_and_this_one_has_not_is_gone(
     publish(name, release_folder(tmp_path, "A"), "A")
     folder = release_folder(tmp_path, "B", "v2")
     (folder / "model" / "tokenizer.json").unlink()
+    write_manifest(folder, "B", "v2")
     *_, model = staged(name, folder, "B", "v2")
     assert "tokenizer.json" in trees.tree_of(model, model.head)
     assert "tokenizer.json" not in trees.tree_of(model, model.commit)

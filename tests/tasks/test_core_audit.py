@@ -4,6 +4,7 @@ The releases are kilobytes: a random base, a LoRA on it, the merged model, seven
 because every difference that an audit can find has its own test.
 """
 
+import fcntl
 import json
 import os
 import re
@@ -11,13 +12,18 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from fault_switch import Switch
 from ground import ROOT
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, constants
 from random_models import tokenizer_in, writer
 from safetensors.torch import load_file, save_file
 from small_release import Made, publish, publish_base, write_base, write_release
@@ -26,7 +32,7 @@ from localhub.client_env import Server
 from tasks.core.audit import audit, audit_in_new_process, places_of
 from tasks.core.errors import InputError, Refused
 from tasks.core.fresh_folder import fresh_folder
-from tasks.core.release_found import PARTS
+from tasks.core.release_found import PARTS, fetch_base, fetch_whole, read_manifest
 from tasks.core.smoke import as_likely, ask, loaded
 
 NAME = "pairpress/audited"
@@ -106,9 +112,10 @@ def test_every_part_is_verified_and_said(made: Made) -> None:
         assert line.startswith(f"{NAME}{suffix}@")
         assert f": {files[part]} files, " in line
     assert told[4].endswith("load_dataset finds 5 train, 2 test rows, as listed")
-    assert ["tokenizer as in the base" in line for line in told[5:7]] == [True, True]
-    assert "questions answered as evaluated" in told[7] and f"with {NAME}-base@" in told[7]
-    assert told[8].endswith("loaded, 2 questions answered as evaluated")
+    assert told[5].startswith(f"base {NAME}-base@") and told[5].endswith(" bytes, downloaded")
+    assert ["tokenizer as in the base" in line for line in told[6:8]] == [True, True]
+    assert "questions answered as evaluated" in told[8] and f"with {NAME}-base@" in told[8]
+    assert told[9].endswith("loaded, 2 questions answered as evaluated")
 
 
 def test_the_answers_are_worth_comparing(made: Made) -> None:
@@ -139,6 +146,14 @@ def test_the_highest_tag_of_the_merged_model_is_the_release(other: Any) -> None:
     assert places_of(f"{name}-pairs") == places_of(f"{name}@v1")
     with pytest.raises(Refused, match="has no tag v10, so release v10 is not complete"):
         places_of(f"{name}-pairs@v10")
+
+
+def test_a_model_named_like_the_data_set_stands_beside_it(other: Any) -> None:
+    name = other(nothing)
+    HfApi().create_repo(f"{name}-pairs", repo_type="model")
+    found = places_of(name)
+    assert found[0].repo_type == "dataset"
+    assert places_of(f"{name}-pairs") == found
 
 
 def test_a_tag_on_another_version_is_refused(other: Any) -> None:
@@ -185,12 +200,52 @@ def test_a_missing_file_is_named(other: Any) -> None:
     assert refusal(name).endswith("tokenizer.model: listed in release.json, not there.")
 
 
-def test_files_too_many_are_named(other: Any) -> None:
-    def more(folder: Path) -> None:
-        for name in ("notes.txt", "zebra.txt"):
-            (folder / "adapter" / name).write_text("more")
+def add(*names: str) -> Callable[[Path], Any]:
+    def added(folder: Path) -> None:
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text("more")
 
-    assert refusal(other(more, listed=False)).endswith("notes.txt and 1 more: not listed.")
+    return added
+
+
+def test_what_people_keep_there_is_told_and_not_fetched(other: Any) -> None:
+    more = add("model/LICENSE", "model/weights/old.gguf", "dataset/sources/first.csv")
+    name = other(more, listed=False)
+    told = lines_of(name)
+    assert told[1].endswith("as listed, and 1 that the release does not list: sources/first.csv")
+    assert told[2].endswith("as listed")
+    assert told[3].endswith(", and 2 that the release does not list: LICENSE, weights/old.gguf")
+    *_, model = places_of(name)
+    folder, _ = fetch_whole(model, read_manifest(model)[0])
+    assert (folder / "README.md").is_file() and not (folder / "LICENSE").exists()
+
+
+def test_of_many_files_that_people_keep_a_few_are_named(other: Any) -> None:
+    more = add(*(f"adapter/pictures/{n}.png" for n in range(7)))
+    named = ", ".join(f"pictures/{n}.png" for n in range(5))
+    assert lines_of(other(more, listed=False))[2].endswith(f"not list: {named} and 2 more")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "adapter/old/adapter.safetensors",
+        "adapter/notes.json",
+        "model/modeling_mine.py",
+        "model/vocab.txt",
+        "model/additional_chat_templates/short.jinja",
+        "dataset/.huggingface.yaml",
+        "dataset/data/more.csv",
+        "dataset/data/more.jsonl.gz",
+    ],
+)
+def test_what_a_loader_would_read_is_refused(other: Any, name: str) -> None:
+    part, _, file = name.partition("/")
+    said = refusal(other(add(name), listed=False))
+    place = {"adapter": "-adapter@", "dataset": "-pairs@", "model": "@"}[part]
+    assert place in said
+    assert f": {file}: not listed, and of a kind that is loaded with the release." in said
 
 
 def test_a_pickle_is_refused_even_where_it_is_listed(other: Any) -> None:
@@ -266,6 +321,12 @@ def test_a_manifest_of_somebody_else_says_too_little(hub: Server, text: str, sai
     assert said in str(refused.value)
 
 
+def test_a_release_without_questions_says_too_little(other: Any) -> None:
+    name = other(nothing, smoke={"max_new_tokens": 8, "questions": []})
+    with pytest.raises(InputError, match=r"smoke\.questions: .*at least 1"):
+        places_of(name)
+
+
 def test_a_base_that_is_a_folder_here_is_never_loaded(other: Any, tmp_path: Path) -> None:
     """A manifest is written by strangers."""
     base = {"repo": str(tmp_path), "revision": "0" * 40}
@@ -280,8 +341,9 @@ def test_another_process_says_the_same_with_an_empty_cache(
     """Its token may only read; nothing of it is left on the disk."""
     monkeypatch.setenv("HF_WRITE_TOKEN", "hf_noTokenOfAnybodyAtAll")
     told: list[str] = []
+    cache = Path(constants.HF_HUB_CACHE)
     found = audit_in_new_process(places_of(NAME), told.append)
-    assert found == told == lines_of(NAME)
+    assert found == told == list(audit(places_of(NAME), cache))
     assert not list((Path(os.environ["PAIRPRESS_HOME"]) / "verifying").glob("run-*"))
 
 
@@ -303,17 +365,93 @@ def test_the_write_token_does_not_reach_it(other: Any, monkeypatch: pytest.Monke
         audit_in_new_process(places)
 
 
-def test_it_ends_with_the_process_that_started_it() -> None:
-    process = subprocess.Popen(
+def test_it_ends_with_the_process_that_started_it(made: Made) -> None:
+    """Its standard input closes then; an audit of these would take seconds."""
+    places = [place.model_dump() for place in places_of(NAME)]
+    process = subprocess.run(
         [sys.executable, "-m", "tasks.core.audit"],
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        input=json.dumps({"places": places, "cache": constants.HF_HUB_CACHE}) + "\n",
+        capture_output=True,
+        text=True,
         cwd=ROOT,
+        timeout=60,
     )
-    assert process.stdin is not None
-    process.stdin.write(b"[]\n")
-    process.stdin.close()  # as it is when the other end is killed
-    assert process.wait(60) != 0
+    assert (process.returncode, process.stdout) == (1, "")
+
+
+def test_one_that_is_killed_is_told_in_words(made: Made) -> None:
+    """As by the kernel when memory runs out, which leaves no message."""
+
+    def kill(line: str) -> None:
+        for status in Path("/proc").glob("[0-9]*/status"):
+            with suppress(OSError):  # it has ended meanwhile
+                child = f"PPid:\t{os.getpid()}\n" in status.read_text()
+                if child and b"tasks.core.audit" in (status.parent / "cmdline").read_bytes():
+                    os.kill(int(status.parent.name), signal.SIGKILL)
+
+    with pytest.raises(InputError, match=r"out of memory, after: .*Close what else") as told:
+        audit_in_new_process(places_of(NAME), kill)
+    assert "run the same command again" in str(told.value)
+
+
+def test_memory_that_torch_keeps_is_free_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a GPU: told to torch before anything else happens."""
+    told: list[str] = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: told.append("emptied"))
+    with pytest.raises(InputError, match="all are verified together"):
+        audit_in_new_process([])
+    assert told == ["emptied"]
+
+
+@pytest.mark.gpu
+def test_memory_that_torch_keeps_on_a_real_gpu_is_freed() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    model = torch.ones(2**28, device="cuda")
+    del model
+    assert torch.cuda.memory_reserved() >= 2**30
+    with pytest.raises(InputError, match="all are verified together"):
+        audit_in_new_process([])
+    assert torch.cuda.memory_reserved() < 2**30
+
+
+def test_a_fault_late_brings_nothing_twice(hub: Server, other: Any) -> None:
+    """The last weights are answered 503 once, and before that the Hub lists no files for a moment,
+    which its client answers with the folder as it is."""
+    name = other(nothing)
+    places = places_of(name)
+    switch = Switch(hub)
+    switch.clear()
+    switch.add("GET", rf"{name}/tree/", "status", status=403, skip=1)
+    switch.add("GET", rf"{name}/resolve/.*model\.safetensors", "status", status=503)
+    list(audit(places))
+    assert switch.left() == []
+    brought = [
+        one["path"].partition("/resolve/")[2]
+        for one in switch.requests("GET", "/resolve/")
+        if name in one["path"] and one["status"] < 400
+    ]
+    switch.clear()
+    assert brought and len(brought) == len(set(brought))
+
+
+def test_the_base_comes_from_a_cache_that_holds_just_it(made: Made, tmp_path: Path) -> None:
+    base = read_manifest(places_of(NAME)[-1])[0].inputs.base
+    cache = tmp_path / "cache"
+    assert fetch_base(base, cache)[1].endswith("bytes, downloaded")
+    HfApi().snapshot_download(base.repo, revision=base.revision, cache_dir=cache)
+    folder, told = fetch_base(base, cache)
+    assert folder.is_relative_to(cache)
+    assert told.endswith("from this machine's cache, each as the Hub lists it")
+    (folder / "adapter_config.json").write_text("{}")
+    assert fetch_base(base, cache)[1].endswith("downloaded")
+    (folder / "adapter_config.json").unlink()
+    for name in ("model.safetensors", "config.json"):
+        flip_last_byte(name)(folder)
+        assert fetch_base(base, cache)[1].endswith("downloaded")
+        flip_last_byte(name)(folder)
+    assert fetch_base(base, cache)[0] == folder
 
 
 def test_what_a_killed_run_left_goes_with_the_next(tmp_path: Path) -> None:
@@ -351,3 +489,17 @@ def test_rounding_is_told_from_another_answer(tmp_path: Path) -> None:
     assert as_likely(model, tokenizer, prompt, answer)
     rows[first - 1] = rows[first] * (1 + 1e-2)
     assert not as_likely(model, tokenizer, prompt, answer)
+
+
+def test_one_that_waits_for_its_folder_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    with fresh_folder("waiting") as mine:
+        [lock] = mine.parent.glob(".*.lock")
+    said = ""
+    with ThreadPoolExecutor(1) as pool, lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        waits = pool.submit(lambda: fresh_folder("waiting").__enter__())
+        while not said and not waits.done():
+            said = capsys.readouterr().err
+            time.sleep(0.01)
+        fcntl.flock(held, fcntl.LOCK_UN)
+    assert said == "a folder for waiting: another run makes it, waiting\n"

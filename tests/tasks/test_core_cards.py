@@ -103,6 +103,28 @@ def test_a_card_of_ours_from_before_the_markers_is_replaced() -> None:
     assert peoples(old) == ""
 
 
+@pytest.mark.parametrize("above", ["\n", "\n\n", "  \n", "\r\n", "\ufeff"])
+def test_an_empty_line_above_the_head_leaves_it_the_head(above: str) -> None:
+    assert peoples(above + OURS) == ""
+    edited = above + OURS.replace("license: mit\n", "license: mit\nthumbnail: a.png\n")
+    found = joined(NEWER, peoples(edited))
+    assert found.count("license: ") == 1 and found.count("\n---\n") == 1
+    assert read_front_matter(found)["thumbnail"] == "a.png"
+
+
+def test_whatever_the_client_takes_for_a_head_is_one() -> None:
+    for newline in ("\n", "\r\n"):
+        for above in ("", "\n", " \n\n"):
+            card = (above + "---\nlicense: mit\n--- \n# x\n").replace("\n", newline)
+            assert read_front_matter(card) == ModelCard(card).data.to_dict() == {"license": "mit"}
+
+
+def test_the_name_of_another_licence_is_not_kept_beside_ours() -> None:
+    edited = OURS.replace("license: mit\n", "license: other\nlicense_name: boo\nlicense_link: L\n")
+    found = read_front_matter(joined(OURS, peoples(edited)))
+    assert found == {"license": "mit", "tags": ["dpo", "pairpress"]}
+
+
 @pytest.mark.parametrize("lost", [BEGIN, END])
 def test_a_card_with_one_marker_is_refused_since_nobody_can_tell_whose_words_are_whose(
     lost: str,

@@ -39,7 +39,22 @@ def test_a_card_is_read_at_the_pinned_commit_and_not_as_it_is_now(
     assert upstream(first.repo, "main", "model").licence == "cc-by-nc-4.0"
 
 
-@pytest.mark.parametrize("text", [None, "# No header\n", "---\na: b\n---\n"])
+def test_a_licence_below_an_empty_line_is_read(hub: object, tmp_path: Path) -> None:
+    of = card(tmp_path / "lower", "\n---\nlicense: cc-by-nc-4.0\n---\n# x\n")
+    found = upstream(of.repo, of.commit, "model")
+    assert found.licence == "cc-by-nc-4.0"
+    with pytest.raises(Refused, match="forbids commercial use"):
+        require_publishable({"base": found}, private=False, allowed=False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(None, "# No header\n", "---\na: b\n---\n", "---\nlicense: other\n---\n"),
+        *("---\nlicense: Unknown\n---\n", "---\nlicense: 'null'\n---\n"),
+        "---\nlicense: other\nlicense_name: unknown\n---\n",
+    ],
+)
 def test_a_card_that_names_no_licence_gives_other_and_a_warning(
     hub: object, tmp_path: Path, text: str | None
 ) -> None:
@@ -67,6 +82,20 @@ def test_a_licence_with_a_name_of_its_own_links_to_the_file_beside_the_card() ->
         ("other", "Some Non-Commercial License", "forbids commercial use"),
         ("other", "qwen-research", "allows research only"),
         ("intel-research", None, "allows research only"),
+        ("other", "CC BY-NC 4.0", "forbids commercial use"),
+        ("other", "Creative Commons Attribution Non Commercial", "forbids commercial use"),
+        ("non_commercial", "x", "forbids commercial use"),
+        ("other", "my-noncommercial", "forbids commercial use"),
+        ("other", "noncomercial", "forbids commercial use"),
+        ("other", "nscl", "forbids commercial use"),
+        ("nsclv1", None, "forbids commercial use"),
+        ("other", "academic use only", "is for academic, personal or trial use only"),
+        ("other", "Personal_Use_Only", "is for academic, personal or trial use only"),
+        ("other", "evaluation-only", "is for academic, personal or trial use only"),
+        ("research only", None, "allows research only"),
+        ("other", "research use", "allows research only"),
+        ("other", "Academic Free License v3.0", None),
+        ("cc-by-nc-4.0", "x", "forbids commercial use"),
         ("other", "mrl", "forbids commercial use"),
         ("mit", None, None),
         ("apache-2.0", None, None),
@@ -90,6 +119,13 @@ def test_which_licences_stand_against_a_public_release(
             require_publishable({"base": one}, private=False, allowed=False)
     require_publishable({"base": one}, private=True, allowed=False)
     require_publishable({"base": one}, private=False, allowed=True)
+
+
+def test_a_name_counts_without_an_identifier_and_beside_one() -> None:
+    alone = said_by("a/b", "c" * 40, "model", {"license_name": "fair noncommercial"})
+    assert alone.known and alone.forbids == "forbids commercial use"
+    both = said_by("a/b", "c" * 40, "model", {"license": "cc-by-nc-4.0", "license_name": "x"})
+    assert both.licence == "cc-by-nc-4.0, x" and both.forbids == "forbids commercial use"
 
 
 def test_one_of_several_licences_is_enough_to_refuse() -> None:

@@ -1,4 +1,7 @@
-"""A plan looks at everything and writes nothing; all that is wrong is told at once."""
+"""A plan looks at everything and writes nothing; all that is wrong is told at once.
+
+It is long because a plan looks at so much.
+"""
 
 import json
 import os
@@ -13,15 +16,16 @@ from random_models import tokenizer_in, writer
 
 from flows.print_plan import print_plan
 from localhub.client_env import Server, client_environment, running
-from tasks.core.errors import InputError
+from tasks.core.errors import InputError, Refused
 from tasks.core.kept_estimates import keep
 from tasks.core.plan import Plan, look, require
+from tasks.core.publish import next_version
 from tasks.core.room import work_place
 from tasks.core.settings import Recipe
-from tasks.core.standing import Standing, next_version, notes_on
-from tasks.core.unchanged import inputs_of, package_versions, release_digest, stage_sources
+from tasks.core.unchanged import digest_of
 
 BASE, DATA, NAME = "pairpress/plan-base", "pairpress/plan-rows", "pairpress/plan"
+PARTS = (("-pairs", "dataset"), ("-adapter", "model"), ("", "model"))
 CARD = "---\nlicense: {}\n---\n# A card\n"
 
 
@@ -46,6 +50,16 @@ def put(repo: str, kind: str, files: dict[str, bytes], private: bool = False) ->
     api.create_repo(repo, repo_type=kind, private=private, exist_ok=True)
     operations = [CommitOperationAdd(name, content) for name, content in files.items()]
     return str(api.create_commit(repo, operations, commit_message="x", repo_type=kind).oid)
+
+
+def release(name: str, version: str, parts: tuple[tuple[str, str], ...], says: dict) -> None:
+    """Some of the repositories of a release of content A, tagged."""
+    manifest = {"version": version, "content": "A", "repositories": {}} | says
+    listed = {"dataset": {"a": {}}, "adapter": {"a": {}}, "model": {"a": {}}}
+    for suffix, kind in parts:
+        text = json.dumps(manifest | {"files": listed}).encode()
+        put(name + suffix, kind, {"release.json": text}, private=True)
+        HfApi().create_tag(name + suffix, tag=version, repo_type=kind)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +139,7 @@ def test_a_large_data_set_is_read_at_its_beginning_only(on_hub, monkeypatch):
 
 def test_what_stands_and_comes_next_is_seen(on_hub, hub):
     name = "pairpress/plan-standing"
-    for part, kind in (("-pairs", "dataset"), ("-adapter", "model"), ("", "model")):
+    for part, kind in PARTS:
         put(name + part, kind, {"a.txt": b"1"}, private=True)
         HfApi().create_tag(name + part, tag="v4", repo_type=kind)
     HfApi().create_branch(name, branch="release/v5")
@@ -142,13 +156,56 @@ def test_what_stands_and_comes_next_is_seen(on_hub, hub):
 def test_a_release_of_the_same_digest_is_seen(on_hub):
     name = "pairpress/plan-same"
     same = recipe(release={"repository": name})
-    inputs, packages = inputs_of(same), package_versions()
-    digest = release_digest(same, inputs, stage_sources(), packages)
-    manifest = json.dumps({"version": "v1", "digest": digest}).encode()
-    put(name, "model", {"release.json": manifest}, private=True)
-    HfApi().create_tag(name, tag="v1")
-    assert look(same).unchanged == "v1"
-    assert look(recipe(release={"repository": name}, training={"seed": 1})).unchanged == ""
+    release(name, "v1", PARTS, {"digest": digest_of(same)})
+    plan = look(same)
+    assert (plan.unchanged, plan.digest) == ("v1", digest_of(same))
+    other = look(recipe(release={"repository": name}, training={"seed": 1}))
+    assert (other.unchanged, other.version) == ("", "v1 if its content is the same, else v2")
+    assert other.digest != plan.digest
+
+
+def test_a_plan_names_the_version_that_a_run_would_give(on_hub):
+    name = "pairpress/plan-begun"
+    release(name, "v1", PARTS[:1], {})  # killed after its data set
+    assert look(recipe(release={"repository": name})).version == told_v1_or_v2(name, None)
+    assert next_version(name, "A") == ("v1", False) and next_version(name, "B") == ("v2", False)
+    wanted = look(recipe(release={"repository": name, "version": "v1"}))
+    assert wanted.version == told_v1_or_v2(name, "v1") and wanted.refusals == ()
+    assert "was begun and not finished" in wanted.notes[0]
+    assert look(recipe(release={"repository": name, "version": "v7"})).version == "v7"
+
+
+def told_v1_or_v2(name: str, wanted: str | None) -> str:
+    """What a run says of the same content and of another."""
+    versions = []
+    for content in ("A", "B"):
+        try:
+            versions.append(next_version(name, content, wanted)[0])
+        except Refused:
+            versions.append("refused")
+    return f"{versions[0]} if its content is the same, else {versions[1]}"
+
+
+def test_files_of_people_are_told_or_refused_before_a_run(on_hub):
+    name = "pairpress/plan-people"
+    put(name, "model", {"LICENSE": b"x", "weights/old.gguf": b"x", "README.md": b"mine"}, True)
+    plan = look(recipe(release={"repository": name}))
+    assert plan.refusals == ()
+    (note,) = [note for note in plan.notes if "LICENSE" in note]
+    assert note.startswith(f"{name}: LICENSE, weights/old.gguf: ") and "stays" in note
+    put(name, "model", {"model.safetensors": b"somebody's"}, True)
+    (refusal,) = look(recipe(release={"repository": name})).refusals
+    assert "main holds model.safetensors" in refusal and "another name" in refusal
+
+
+def test_a_pull_request_that_awaits_approval_is_told_as_such(on_hub):
+    name = "pairpress/plan-proposed"
+    put(name, "model", {"a.txt": b"1"}, private=True)
+    HfApi().create_branch(name, branch="release/v1")
+    made = HfApi().create_pull_request(name, title="Release v1: model")
+    notes = look(recipe(release={"repository": name})).notes
+    assert f"{name}: {made.url} awaits approval." in notes
+    assert not any("not finished" in note for note in notes)
 
 
 def test_a_recipe_that_makes_its_own_base_is_planned_before_it_ran(hub):
@@ -161,21 +218,9 @@ def test_a_recipe_that_makes_its_own_base_is_planned_before_it_ran(hub):
 def test_what_a_rehearsal_measured_is_told(on_hub):
     rehearsed = recipe(training={"seed": 11})
     work_place().mkdir(parents=True, exist_ok=True)
-    keep(work_place(), rehearsed, ["one step: 2 s"], {"train": 1.0})
+    keep(work_place(), rehearsed, ["one step: 2 s"])
     assert look(rehearsed).estimate[1:] == ("one step: 2 s",)
     assert look(recipe(training={"seed": 12})).estimate == ()
-
-
-def test_versions_only_rise():
-    found = (
-        Standing(part="dataset", repo="a/b-pairs", exists=True, version="v3"),
-        Standing(part="model", repo="a/b", exists=True, version="v2"),
-    )
-    assert next_version(found, None) == "v4"
-    assert next_version(found, "v9") == "v9"
-    with pytest.raises(InputError, match="v3 stands already"):
-        next_version(found, "v2")
-    assert "not finished" in notes_on(found, None)[0]
 
 
 def test_the_page_names_what_matters_and_json_holds_it_all(on_hub, capsys):
@@ -245,6 +290,7 @@ def test_a_plan_only_asks_and_leaves_no_file(base_files, tmp_path):
         requests = asked(server, "GET")["requests"]
         assert plan["refusals"] == []
         assert {one["method"] for one in requests} == {"GET", "HEAD"}
+        assert sum("whoami" in one["path"] for one in requests) == 1  # the Hub counts it strictly
         assert not any(one["path"].endswith(".safetensors") for one in requests)
         assert not work.exists()
         assert {path.name for path in tmp_path.iterdir()} == {"hub", "hf"}

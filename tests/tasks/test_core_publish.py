@@ -106,6 +106,18 @@ def test_a_namespace_of_one_s_organisation_is_one_s_own(
     assert "writes to acme, alice" in refusal("pairpress/mine")
 
 
+@pytest.mark.parametrize(("role", "may"), [("read", False), ("contributor", True), ("write", True)])
+def test_of_an_organisation_one_must_be_more_than_a_reader(
+    hub: Server, monkeypatch: pytest.MonkeyPatch, role: str, may: bool
+) -> None:
+    me = {"name": "pairpress", "orgs": [{"name": "acme", "roleInOrg": role}]}
+    monkeypatch.setattr(HfApi, "whoami", lambda self: me)
+    if may:
+        assert preflight("acme/of-a-role") == "acme/of-a-role"
+    else:
+        assert "pairpress may not create it" in refusal("acme/of-a-role")
+
+
 def test_an_existing_repository_of_somebody_else_is_refused(
     hub: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,11 +185,11 @@ def test_a_repository_holds_exactly_the_folder_after_the_next_commit(
     assert names(target) == {"a.txt", "b.txt", "old.bin"}
     (folder / "old.bin").unlink()
     fill(folder, b__txt="changed", c__txt="c")
-    second = commit_repository(target, folder, "two")
+    second = commit_repository(target, folder, "one")
     assert second.committed and names(target) == {"a.txt", "b.txt", "c.txt"}
     assert Path(hf_hub_download(target.repo, "b.txt")).read_text() == "changed"
     (folder / "a.txt").unlink()
-    assert commit_repository(target, folder, "three").committed
+    assert commit_repository(target, folder, "one").committed
     assert names(target) == {"b.txt", "c.txt"}
 
 
@@ -209,7 +221,7 @@ def test_a_tag_may_be_given_twice_to_one_commit_and_never_to_another(
     first = commit_repository(target, fill(tmp_path / "out", a__txt="a"), "one")
     assert tag(first, "v1").version == "v1"
     assert tag(first, "v1") == first.model_copy(update={"version": "v1"})
-    second = commit_repository(target, fill(tmp_path / "out", a__txt="b"), "two")
+    second = commit_repository(target, fill(tmp_path / "out", a__txt="b"), "one")
     with pytest.raises(Refused) as refused:
         tag(second, "v1")
     assert first.commit[:8] in str(refused.value) and second.commit[:8] in str(refused.value)

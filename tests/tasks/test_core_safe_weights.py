@@ -5,7 +5,6 @@ import io
 import json
 import pickle
 from pathlib import Path
-from zipfile import ZipFile
 
 import pytest
 from ground import ROOT
@@ -47,8 +46,8 @@ def test_a_pickle_is_refused_by_its_name(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_a_pickle_is_refused_whatever_it_is_called(tmp_path: Path, protocol: int) -> None:
-    (tmp_path / "weights").write_bytes(pickle.dumps({"a": 1}, protocol))
-    with pytest.raises(Refused, match=r"^weights: a pickle"):
+    (tmp_path / "config.json").write_bytes(pickle.dumps({"a": 1}, protocol))
+    with pytest.raises(Refused, match=r"^config\.json: a pickle"):
         require_safetensors(tmp_path)
 
 
@@ -61,17 +60,24 @@ def test_what_torch_saved_under_another_name_is_refused(tmp_path: Path) -> None:
         require_safetensors(tmp_path)
 
 
-def test_safetensors_texts_pictures_and_zips_of_texts_may_leave(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["tf_model.h5", "modeling_x.py", "notes.txt", "weights", "a.gguf"])
+def test_what_no_release_holds_may_not_leave(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(pickle.dumps({"a": 1}, 0))
+    with pytest.raises(Refused, match=rf"^{name}: no kind of file that a release holds"):
+        require_safetensors(tmp_path)
+
+
+def test_safetensors_texts_and_pictures_may_leave(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(SAFETENSORS)
     (tmp_path / "README.md").write_text("PK is how a zip begins")
     (tmp_path / "training.png").write_bytes(b"\x89PNG")
-    (tmp_path / "empty").write_bytes(b"")
-    with ZipFile(tmp_path / "docs.zip", "w") as packed:
-        packed.writestr("a.txt", "a")
+    (tmp_path / "merges.txt").write_text("a b")
     require_safetensors(tmp_path)
-    (tmp_path / "model.safetensors").write_bytes(b"not one")
-    with pytest.raises(Refused, match=r"^model\.safetensors: no safetensors file"):
-        require_safetensors(tmp_path)
+    length = (8).to_bytes(8, "little")
+    for wrong in (b"not one", b"not a header", b"", length + b"{", length + b"[]      "):
+        (tmp_path / "model.safetensors").write_bytes(wrong)
+        with pytest.raises(Refused, match=r"^model\.safetensors: no safetensors file"):
+            require_safetensors(tmp_path)
 
 
 def test_pickles_are_known_by_name_in_a_list_of_files() -> None:
@@ -110,8 +116,27 @@ def test_a_base_of_pickles_alone_is_refused_with_the_way_out(base) -> None:
     repo, revision = base({"config.json": config(), "pytorch_model.bin": torch_file()})
     with pytest.raises(InputError, match=r"pickles only \(pytorch_model\.bin\).*refs/pr/1"):
         require_safe_base(repo, revision)
-    with pytest.raises(InputError, match="no safetensors file, so no weights"):
+    with pytest.raises(InputError, match=r"no model\.safetensors and no .*, so no weights"):
         require_safe_base(*base({"config.json": config()}))
+
+
+@pytest.mark.parametrize(
+    "beside", ["original/consolidated.safetensors", "adapter_model.safetensors"]
+)
+def test_safetensors_that_transformers_would_not_load_are_no_weights(base, beside: str) -> None:
+    files = {"config.json": config(), beside: SAFETENSORS, "pytorch_model.bin": torch_file()}
+    with pytest.raises(InputError, match=r"pickles only \(pytorch_model\.bin\)"):
+        require_safe_base(*base(files))
+
+
+def test_a_base_in_several_files_is_one_of_safetensors(base) -> None:
+    require_safe_base(*base({"config.json": config(), "model.safetensors.index.json": b"{}"}))
+
+
+@pytest.mark.parametrize("wrong", [b"[1]", b"{", b"\xff"])
+def test_a_base_whose_configuration_is_no_object_is_refused(base, wrong: bytes) -> None:
+    with pytest.raises(InputError, match=r"its config\.json is no JSON object"):
+        require_safe_base(*base({"config.json": wrong, "model.safetensors": SAFETENSORS}))
 
 
 def test_a_base_that_brings_code_is_refused_unless_transformers_has_its_own(base) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from random_models import tokenizer_in
+from random_models import tokenizer_in, writer
 
 from tasks.core.errors import Refused
 from tasks.core.tokenizer_contract import differences, require_same
@@ -83,7 +83,17 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "eos": (put("tokenizer_config.json", eos_token="</s>"), "eos_token is '</s>' (2)"),
     "bos": (put("tokenizer_config.json", bos_token="<s>"), "bos_token is '<s>' (1)"),
     "pad": (put("tokenizer_config.json", pad_token="<unk>"), "pad_token is '<unk>' (0)"),
-    "padding-side": (put("tokenizer_config.json", padding_side="right"), "pads on the right"),
+    "padding-side": (put("tokenizer_config.json", padding_side="right"), "padding_side is right"),
+    "truncation-side": (put("tokenizer_config.json", truncation_side="left"), "truncation_side is"),
+    "longest": (put("tokenizer_config.json", model_max_length=16), "model_max_length is 16"),
+    "auto-map": (
+        put("tokenizer_config.json", auto_map={"AutoTokenizer": ["t.X", None]}),
+        "tokenizer_config.json: auto_map is left",
+    ),
+    "model-ends": (put("config.json", eos_token_id=7), "eos_token_id of config.json: [7]"),
+    "model-begins": (put("config.json", bos_token_id=7), "bos_token_id of config.json: [7]"),
+    "generation-fills": (put("generation_config.json", pad_token_id=5), "pad_token_id of gen"),
+    "no-such-model": (put("config.json", model_type="no-such"), "config.json: cannot be loaded"),
     "added-token-gained": (add_a_token, "added token 1200"),
     "added-token-strips": (of_added_token(rstrip=True), "added token"),
     "ids-swapped": (edit("tokenizer.json", swap_two_ids), "vocabulary:"),
@@ -138,6 +148,23 @@ def test_a_file_of_an_adapter_alone_says_nothing_of_generation(base: Path, publi
     for name in ("generation_config.json", "config.json"):
         (published / name).unlink()
     assert differences(base, published) == []
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_what_transformers_saves_again_does_not_differ(
+    told: bool, base: Path, tmp_path: Path
+) -> None:
+    """It leaves out defaults, and writes a generation_config.json where the base has none."""
+    from transformers import AutoModelForCausalLM
+
+    ours = shutil.copytree(base, tmp_path / "ours")
+    writer(tokenizer_in(ours)).save_pretrained(ours)
+    if not told:
+        (ours / "generation_config.json").unlink()
+    edit("config.json", lambda one: one.pop("bos_token_id"))(ours)
+    theirs = shutil.copytree(ours, tmp_path / "theirs")
+    AutoModelForCausalLM.from_pretrained(ours).save_pretrained(theirs)
+    assert differences(ours, theirs) == []
 
 
 def test_a_template_may_move_into_the_other_file(base: Path, published: Path) -> None:

@@ -9,6 +9,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 
 from localhub.client_env import Server
 from tasks.core.errors import InputError
+from tasks.core.published_recipe import published_settings
 from tasks.core.settings import Recipe
 from tasks.core.stage import ROOT
 from tasks.core.unchanged import (
@@ -61,16 +62,18 @@ def test_inputs_settings_sources_and_packages_each_make_another_digest(parts):
 
 
 @pytest.mark.parametrize(
-    "change",
-    [
-        {"version": "v7"},
-        {"private": False},
-        {"approval": "pull-request"},
-        {"restricted_licence": True},
-    ],
+    "change", [{"version": "v7"}, {"private": False}, {"approval": "pull-request"}]
 )
 def test_how_a_release_goes_out_makes_no_other_release(parts, change):
     assert digest(parts | {"release": parts["release"] | change}) == digest(parts)
+
+
+def test_a_setting_of_the_release_counts_where_it_is_published(parts):
+    recipe = Recipe.model_validate(parts)
+    counted = settings_that_count(recipe)["release"]
+    assert counted.keys() == published_settings(recipe)["release"].keys()
+    changed = {"restricted_licence": True}
+    assert digest(parts | {"release": parts["release"] | changed}) != digest(parts)
 
 
 def test_notes_and_names_of_commits_make_no_other_release(parts):

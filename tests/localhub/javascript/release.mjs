@@ -68,6 +68,7 @@ for (const type of ["model", "dataset"]) {
   seen.same = Buffer.from(await back.arrayBuffer()).equals(Buffer.from(weights));
   const part = await back.slice(1_000_000, 1_000_010).arrayBuffer();
   seen.part = Buffer.from(part).equals(Buffer.from(weights.slice(1_000_000, 1_000_010)));
+  seen.raw = await (await hub.downloadFile({ ...at, path: "weights.safetensors", raw: true })).text();
   seen.missing = await hub.downloadFile({ ...at, path: "none.txt" });
   seen.paths = (await hub.pathsInfo({ ...at, paths: ["README.md", "none"] })).map((entry) => entry.path);
 
