@@ -132,6 +132,8 @@ def look(recipe: Recipe) -> Plan:
 
 def require(plan: Plan) -> None:
     """Raises InputError with everything that would refuse the run."""
+    if len(plan.refusals) == 1:
+        raise InputError(plan.refusals[0])
     if plan.refusals:
         listed = "\n".join(f"  - {one}" for one in plan.refusals)
         raise InputError(f"{len(plan.refusals)} things would stop this run:\n{listed}")

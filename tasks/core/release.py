@@ -117,12 +117,30 @@ def write_adapter(folder: Path, adapter: Path, base: Path) -> None:
     """Weights and configuration of the adapter, everything else from the base."""
     _write_weights(folder, adapter, ("adapter_model", "adapter_config"))
     copy_tokenizer(base, folder)
+    _name_tokenizer_class(base, folder)
 
 
 def write_model(folder: Path, merged: Path, base: Path) -> None:
     """Weights and configuration of the merged model, everything else from the base."""
     _write_weights(folder, merged, ("model", "config", "generation_config"))
     copy_tokenizer(base, folder)
+
+
+def _name_tokenizer_class(base: Path, folder: Path) -> None:
+    """An adapter has no config.json, by whose model_type transformers 5 may choose the class of the
+    base's tokenizer, and with it rules that tokenizer.json lacks: then the class is written down."""
+    from transformers import AutoTokenizer
+
+    if not (base / "tokenizer.json").exists():
+        return
+    ours, theirs = (
+        type(AutoTokenizer.from_pretrained(place, trust_remote_code=False)).__name__
+        for place in (base, folder)
+    )
+    if ours != theirs:
+        path = folder / "tokenizer_config.json"
+        told = json.loads(path.read_text()) | {"tokenizer_class": ours}
+        path.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
 
 
 def _write_weights(folder: Path, made: Path, stems: tuple[str, ...]) -> None:

@@ -135,6 +135,7 @@ def test_a_worker_runs_the_deployed_demo_end_to_end(server, demo, tiny_base):
         said = prefect(
             server,
             *("deployment", "run", "release-model/demo", "--watch", "--watch-timeout", "600"),
+            *("--param", 'release={"repository": "pairpress/by-worker", "private": false}'),
             timeout=700,
         )
     finally:
@@ -144,7 +145,7 @@ def test_a_worker_runs_the_deployed_demo_end_to_end(server, demo, tiny_base):
     whole = [run for run in runs if run["deployment_id"] and run["state_type"] == "COMPLETED"]
     assert whole, said + log.read_text()[-3000:]
     record = json.loads((stages.parent / "runs" / "latest" / "release.json").read_text())
-    assert record["version"] == demo["release"]["version"] or record["new_commits"]
+    assert record["version"] == "v1" and record["new_commits"] == 3
     cached = [one["stage"] for one in record["seconds"] if one["cached"]]
     assert cached == ["train tiny base"]
     artifacts = {one["key"] for one in asked(server, "artifacts/filter")}
