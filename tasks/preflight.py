@@ -6,6 +6,7 @@ from prefect.blocks.system import Secret
 
 from tasks.core import merge, plan, unchanged
 from tasks.core.earlier import peoples_words
+from tasks.core.errors import InputError
 from tasks.core.hub import require_own_hub
 from tasks.core.models import ModelRef, load_tokenizer, resolve_model
 from tasks.core.promoting import remove_branches
@@ -18,11 +19,12 @@ from tasks.core.settings import Base, Lora, Recipe
 from tasks.core.trainer import require_modules
 from tasks.staged import log, passing, stage_task
 
+# What speaks with the Hub by hub.retrying tries again by itself; the client's own calls do not all.
 RETRIED = {"retries": 2, "retry_delay_seconds": 2, "retry_condition_fn": passing}
 SECRETS = {"HF_TOKEN": "hf-token", "HF_WRITE_TOKEN": "hf-write-token"}
 
 
-@stage_task("access", **RETRIED)
+@stage_task("access")
 def try_access(recipe: Recipe) -> str:
     """Files, token and write access; returns the repository's full name."""
     tokens_from_blocks()
@@ -32,7 +34,7 @@ def try_access(recipe: Recipe) -> str:
     return preflight(recipe.release.repository)
 
 
-@stage_task("preflight", **RETRIED)
+@stage_task("preflight")
 def try_everything(recipe: Recipe) -> None:
     """What `pairpress plan` looks at: all that would refuse, told at once."""
     found = plan.look(recipe)
@@ -55,10 +57,14 @@ def tokens_from_blocks() -> None:
             continue
 
 
-@stage_task("anything new", **RETRIED)
+@stage_task("anything new")
 def look_for_news(repository: str, recipe: Recipe) -> News:
     """Whether the last release was made from the same inputs, settings and sources."""
-    digest = unchanged.digest_of(recipe)
+    try:
+        digest = unchanged.digest_of(recipe)
+    except InputError:
+        plan.require(plan.look(recipe))  # this and whatever else is wrong, at once
+        raise
     last = last_manifest(repository)
     if last is None or last.get("digest") != digest:
         return News(digest=digest, standing=None)

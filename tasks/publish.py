@@ -98,7 +98,7 @@ def write_release(
     )
 
 
-@stage_task("stage on branches", **RETRIED)
+@stage_task("stage on branches")
 def place_release(written: Written) -> Staged:
     """One commit a repository on release/VERSION; none if the Hub has this content already."""
     if written.finished:
@@ -143,7 +143,7 @@ def verify_release(staged_release: Staged) -> None:
     markdown("verified", "Verified from the Hub", "\n".join(f"- {line}" for line in told))
 
 
-@stage_task("propose release", **RETRIED)
+@stage_task("propose release")
 def propose_release(staged_release: Staged, release: Release) -> list[Proposal]:
     """approval: pull-request asks people in each repository; none otherwise."""
     if release.approval == "none" or not staged_release.placed:
@@ -160,7 +160,7 @@ def propose_release(staged_release: Staged, release: Release) -> list[Proposal]:
     return proposals
 
 
-@stage_task("promote", **RETRIED)
+@stage_task("promote")
 def promote_parts(staged_release: Staged) -> list[Repository]:
     """Data set, adapter, merged model: one commit on main each, every path compared, its tag.
 
@@ -172,7 +172,7 @@ def promote_parts(staged_release: Staged) -> list[Repository]:
     return promoting.promote_all(staged_release.placed, written.version, messages(written))
 
 
-@stage_task("release links", **RETRIED)
+@stage_task("release links")
 def link_release(staged_release: Staged, released: list[Repository]) -> Published:
     """The release exists: its branches go, and people get their links."""
     promoting.remove_branches(released, staged_release.written.version)

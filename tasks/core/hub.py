@@ -35,6 +35,7 @@ PASSING = (408, 429, 500, 502, 503, 504)
 CONNECT_S, SILENCE_S = 20, 120  # a commit of many files is the longest silence that has an answer
 LONGEST_WAIT_S = 300  # the Hub counts calls in windows of five minutes: no wait need be longer
 WAITS_S = (1, 2, 4, 8, 8)  # as the client itself waits between its own tries
+REFUSED_TRIES = 3
 PATIENCE_S = 60  # after this no try is begun but a second one: some of them last for minutes
 
 Answer = TypeVar("Answer")
@@ -162,6 +163,8 @@ def retrying(what: str, call: Callable[[], Answer]) -> Answer:
                 ConnectionError,
             ) as error:
                 spent = tried > 1 and time.monotonic() - began > PATIENCE_S
+                # Nobody listens there: a mistyped address far more often than a Hub that restarts.
+                spent |= tried >= REFUSED_TRIES and isinstance(error, httpx2.ConnectError)
                 if spent or not _may_pass(error):
                     raise
                 time.sleep(max(wait, _wait_told(error)))

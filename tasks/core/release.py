@@ -128,7 +128,7 @@ def write_model(folder: Path, merged: Path, base: Path) -> None:
 
 def _name_tokenizer_class(base: Path, folder: Path) -> None:
     """An adapter has no config.json, by whose model_type transformers 5 may choose the class of the
-    base's tokenizer, and with it rules that tokenizer.json lacks: then the class is written down."""
+    base's tokenizer, and with it rules that tokenizer.json lacks: then the class is written."""
     from transformers import AutoTokenizer
 
     if not (base / "tokenizer.json").exists():
