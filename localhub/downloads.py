@@ -15,7 +15,7 @@ from starlette.routing import Route
 from localhub.access import Gate
 from localhub.errors import entry_missing
 from localhub.gitids import lfs_pointer
-from localhub.records import Commit, Repository
+from localhub.records import Commit, File, Repository
 from localhub.store import Store
 from localhub.wire import field, flag, json_body, limit, page_of, parameter, repo_id, small_body
 
@@ -90,11 +90,7 @@ class Downloads:
             repository = self._store.repository(repo_id(request))
         else:
             repository = self._gate.downloadable(request)
-        commit = self._store.resolve(repository, parameter(request, "revision"))
-        path = parameter(request, "path")
-        file = commit.files.get(path)
-        if file is None:
-            raise entry_missing(str(repository.id), path, commit.id)
+        commit, file = self._asked(request, repository)
         headers = {
             "ETag": f'"{file.etag}"',
             "X-Repo-Commit": commit.id,
@@ -104,14 +100,18 @@ class Downloads:
         media_type = "application/octet-stream" if file.lfs else "text/plain"
         return BlobResponse(self._store.blob(file.sha256), headers=headers, media_type=media_type)
 
-    def raw(self, request: Request) -> Response:
-        """What git itself keeps: of a file in LFS its pointer."""
-        repository = self._gate.downloadable(request)
+    def _asked(self, request: Request, repository: Repository) -> tuple[Commit, File]:
         commit = self._store.resolve(repository, parameter(request, "revision"))
         path = parameter(request, "path")
         file = commit.files.get(path)
         if file is None:
             raise entry_missing(str(repository.id), path, commit.id)
+        return commit, file
+
+    def raw(self, request: Request) -> Response:
+        """What git itself keeps: of a file in LFS its pointer."""
+        repository = self._gate.downloadable(request)
+        commit, file = self._asked(request, repository)
         if not file.lfs:
             return self.resolve(request)
         headers = {"ETag": f'"{file.oid}"', "X-Repo-Commit": commit.id}

@@ -22,7 +22,6 @@ from tasks.core.errors import InputError, Refused
 from tasks.core.fresh_folder import fresh_folder
 from tasks.core.hub import HubUnavailable, retrying
 from tasks.core.release_found import (
-    MANIFEST,
     PARTS,
     Manifest,
     Place,
@@ -35,6 +34,7 @@ from tasks.core.release_named import places_of as places_of
 from tasks.core.smoke import as_likely, ask, loaded
 from tasks.core.stage import ROOT
 from tasks.core.tokenizer_contract import require_same
+from tasks.core.trees import MANIFEST
 
 SHOWN = 5  # names of files
 ENDS: dict[int, type[Exception]] = {1: Refused, 2: InputError, 75: HubUnavailable}

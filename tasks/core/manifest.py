@@ -25,15 +25,14 @@ from tasks.core.licences import Upstream
 from tasks.core.models import ModelRef
 from tasks.core.publish import Repository
 from tasks.core.stage import Folder
+from tasks.core.trees import MANIFEST, OF_THE_HUB
 
-NAME = "release.json"
 PARTS = ("dataset", "adapter", "model")
 PACKAGES = (
     *("torch", "transformers", "tokenizers", "accelerate", "trl", "peft", "datasets"),
     *("huggingface_hub", "prefect"),
 )
 TEMPLATES = Path(__file__).parents[1] / "templates"
-OF_THE_HUB = ".gitattributes"  # written by the Hub itself
 
 
 @dataclass(frozen=True)
@@ -167,7 +166,7 @@ def files_of(folder: Path) -> dict[str, dict[str, Any]]:
     return {
         name: {"sha256": file_digest(path), "size": path.stat().st_size}
         for name, path in sorted(names.items())
-        if path.is_file() and name not in (NAME, OF_THE_HUB)
+        if path.is_file() and name not in (MANIFEST, OF_THE_HUB)
     }
 
 
@@ -184,4 +183,4 @@ def write(folder: Path, content: Mapping[str, Any]) -> None:
     """The same bytes into every part's folder."""
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     for part in content["repositories"]:
-        (folder / part / NAME).write_text(text, encoding="utf-8")
+        (folder / part / MANIFEST).write_text(text, encoding="utf-8")

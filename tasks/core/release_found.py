@@ -21,14 +21,14 @@ from tasks.core.hub import reading, retrying
 from tasks.core.models import MODEL_FILES
 from tasks.core.safe_weights import PICKLES
 from tasks.core.stage import file_digest
+from tasks.core.trees import MANIFEST, OF_THE_HUB, tree_of
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFile
 
 Part = Literal["dataset", "adapter", "model"]
 PARTS: tuple[Part, ...] = get_args(Part)
-MANIFEST = "release.json"
-UNLISTED = {MANIFEST, ".gitattributes"}  # it cannot hold its own digest; the Hub writes the other
+UNLISTED = {MANIFEST, OF_THE_HUB}  # it cannot hold its own digest; the Hub writes the other
 # What people may not add: a model's loader would read or run it, and load_dataset the rows that
 # stand beside ours.
 LOADED = (".safetensors", ".py", ".json", ".jinja", ".model", ".tiktoken")
@@ -236,16 +236,9 @@ def _is_same(path: Path, entry: "RepoFile") -> bool:
     return bool(found.hexdigest() == entry.blob_id)
 
 
-def _tree(at: Place | Base, repo_type: str) -> dict[str, "RepoFile"]:
-    from huggingface_hub.hf_api import RepoFile
-
-    def look() -> dict[str, RepoFile]:
-        entries = reading().list_repo_tree(
-            at.repo, recursive=True, revision=at.revision, repo_type=repo_type
-        )
-        return {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
-
-    return retrying(str(at), look)
+def _tree(at: Place | Base, repo_type: Literal["dataset", "model"]) -> dict[str, "RepoFile"]:
+    place = Place(part="model", repo=at.repo, repo_type=repo_type, revision=at.revision)
+    return tree_of(place, at.revision, reading)
 
 
 def _bring(at: Place | Base, repo_type: str, names: Iterable[str]) -> Path:

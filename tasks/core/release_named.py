@@ -5,12 +5,12 @@ out  a Place for each part; InputError for a name without a release, Refused for
 """
 
 from functools import partial
-from typing import Literal
 
 from tasks.core.errors import InputError, Refused
 from tasks.core.hub import reading, retrying
-from tasks.core.publish import VERSION
-from tasks.core.release_found import MANIFEST, PARTS, Part, Place, read_manifest
+from tasks.core.publish import VERSION, Repository
+from tasks.core.release_found import PARTS, Part, Place, read_manifest
+from tasks.core.trees import MANIFEST, RepoType, refs_of
 
 
 def places_of(name: str) -> list[Place]:
@@ -41,7 +41,7 @@ def places_of(name: str) -> list[Place]:
     return places
 
 
-def _type(part: Part) -> Literal["dataset", "model"]:
+def _type(part: Part) -> RepoType:
     return "dataset" if part == "dataset" else "model"
 
 
@@ -51,7 +51,7 @@ def _place(part: Part, repo: str, revision: str) -> Place:
 
 def _released(repo: str) -> tuple[Part, dict[str, str]]:
     """(model or dataset, {tag: commit}): of a name that both have, the one with a release."""
-    kinds: tuple[Literal["model", "dataset"], ...] = ("model", "dataset")
+    kinds: tuple[RepoType, ...] = ("model", "dataset")
     found = [
         (kind, _tags(repo, kind))
         for kind in kinds
@@ -65,10 +65,9 @@ def _released(repo: str) -> tuple[Part, dict[str, str]]:
     return next((one for one in found if any(map(VERSION.fullmatch, one[1]))), found[0])
 
 
-def _tags(repo: str, repo_type: str) -> dict[str, str]:
+def _tags(repo: str, repo_type: RepoType) -> dict[str, str]:
     """{tag: commit}."""
-    refs = retrying(repo, partial(reading().list_repo_refs, repo, repo_type=repo_type))
-    return {ref.name: ref.target_commit for ref in refs.tags}
+    return refs_of(Repository(part="", repo=repo, repo_type=repo_type), reading).tags
 
 
 def _highest(repo: str, tags: dict[str, str]) -> str:
