@@ -9,7 +9,7 @@ demo: .venv/installed
 	$(BIN)/pairpress demo
 
 test: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not gpu and not public"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=25 -m "not gpu and not public"
 
 # PAIRPRESS_PUBLIC_TOKEN: a token with write access. Makes private repositories and deletes them.
 test-public: .venv/installed
@@ -22,6 +22,7 @@ clean:
 	rm -rf .pairpress
 
 .venv/installed: pyproject.toml constraints.txt
+	@echo "Installing into .venv, torch and Prefect among it: minutes, once."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@

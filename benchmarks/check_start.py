@@ -1,8 +1,9 @@
 """python benchmarks/check_start.py [--runs 20]
 
-What `pairpress check` of 1,000 rows costs beyond a bare Python, as a pre-commit hook pays it.
-Bare Python, the import of polars and the command run in turn; the table shows medians with their
-range. Needs the HH-RLHF files of ../shared/data.
+What `pairpress check` of 1,000 rows costs beyond a bare Python, as a pre-commit hook pays it, and
+of 10,000 rows, as a CI job does. Bare Python, the import of polars and the commands run in turn;
+the table shows medians with their range. Needs the HH-RLHF files of ../shared/data. The 10,000 are
+its rows repeated, with a running number put into the first human turn.
 """
 
 import argparse
@@ -14,12 +15,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from itertools import islice
+from itertools import cycle, islice
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data" / "hh-harmless-base-test.jsonl.gz"
-ROWS = 1_000
+HOOK, JOB = 1_000, 10_000  # rows
 BARE = "bare Python"
 
 Cost = tuple[float, float]  # seconds on the clock, seconds of processor
@@ -32,20 +33,31 @@ def main() -> None:
     # Installed packages have their bytecode; a checkout gets its own in the first round.
     env = {name: v for name, v in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "rows.jsonl"
-        with gzip.open(DATA, "rt", encoding="utf-8") as lines:
-            path.write_text("".join(islice(lines, ROWS)), "utf-8")
-        pairpress = Path(sys.executable).with_name("pairpress")
+        hook, job = (write_rows(Path(folder) / f"{rows}.jsonl", rows) for rows in (HOOK, JOB))
+        pairpress = str(Path(sys.executable).with_name("pairpress"))
+        files = [f"--{kind}={Path(folder) / kind}" for kind in ("junit", "summary")]
         commands = {
             BARE: [sys.executable, "-c", "pass"],
             "import polars": [sys.executable, "-c", "import polars"],
-            f"pairpress check, {ROWS:,} rows": [str(pairpress), "check", str(path)],
+            f"pairpress check, {HOOK:,} rows": [pairpress, "check", hook],
+            f"the action's, {JOB:,} rows": [pairpress, "check", job, "--format=github", *files],
         }
         rounds = [
             {name: cost(command, env) for name, command in commands.items()}
             for _ in range(runs + 1)
         ]
     report(rounds[1:])
+
+
+def write_rows(path: Path, rows: int) -> str:
+    with gzip.open(DATA, "rt", encoding="utf-8") as lines:
+        base = lines.readlines()
+    numbered = (
+        line if n < len(base) else line.replace("Human: ", f"Human: {n} ")
+        for n, line in enumerate(cycle(base))
+    )
+    path.write_text("".join(islice(numbered, rows)), "utf-8")
+    return str(path)
 
 
 def cost(command: Sequence[str], env: Mapping[str, str]) -> Cost:

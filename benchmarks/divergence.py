@@ -102,7 +102,7 @@ def prepare(base: ModelRef, recipe: Recipe, folder: Path) -> Ground:
     from tasks.core.split import split_file
 
     assert recipe.curation
-    system = {"role": "system", "content": recipe.data.system_prompt}
+    system = {"role": "system", "content": recipe.reformat.system_prompt}
     rows = [
         {"row": number, "prompt": [system, {"role": "user", "content": one["value"]}]}
         for number, one in enumerate((c["conversations"][0] for c in texts.conversations()), 1)
@@ -119,7 +119,9 @@ def prepare(base: ModelRef, recipe: Recipe, folder: Path) -> Ground:
     tests = [row for row in rows if row["split"] == "test"]
     others = str(ROOT / str(recipe.evaluation.other_questions))
     asked = recipe.evaluation.model_copy(update={"other_questions": others})
-    questions: list[Row] = [*questions_of(asked, tests, recipe.data.system_prompt)]
+    questions: list[Row] = [
+        *questions_of(asked, tests, recipe.measure.max_prompts, recipe.reformat.system_prompt)
+    ]
     answers = answered(model, tokenizer, [one["prompt"] for one in questions])
     by_split = {
         side: [row for row in pairs if row["split"] == side] for side in ("train", "validation")
@@ -149,11 +151,12 @@ def train(ground: Ground, recipe: Recipe, folder: Path) -> Trained:
     folder.mkdir(parents=True)
     told = core.Recipe(
         training=recipe.training,
+        batch=recipe.batch,
         loss=recipe.loss,
         lora=recipe.lora,
         watch=recipe.watch,
         machine=effective(recipe.machine, each_pair_again=False),
-        max_length=recipe.data.max_length,
+        max_length=recipe.reading.max_length,
     )
     facts = core.train_adapter(
         ground.base,

@@ -202,11 +202,11 @@ def ours() -> Run:
     from tasks.core.forms import reader
     from tasks.core.reformat import How
     from tasks.core.rewrite import rewrite
-    from tasks.core.settings import Data
+    from tasks.core.settings import Reformat
 
     def run(path: Path, folder: Path) -> tuple[int, int]:
         sample = itertools.islice(values_of(next(read_blocks(path))), 1_000)
-        how = How.of(Data(path=str(path)))
+        how = How.of(Reformat())
         count = rewrite([(path.name, path)], reader(sample, path.name), how, folder)
         return count["read"], count["rows"]
 

@@ -32,7 +32,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tasks.core.settings import Lora, Loss, Machine, Training, Watch
+from tasks.core.settings import Batch, Lora, Loss, Machine, Training, Watch
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
@@ -343,15 +343,15 @@ def steps_of(home: Path, epochs: int) -> int:
 
 
 def by_pairpress(home: Path, folder: Path, epochs: int) -> None:
-    trained(home, folder, epochs, Machine())
+    trained(home, folder, epochs, Machine(), "random")
 
 
 def by_tuned_pairpress(home: Path, folder: Path, epochs: int) -> None:
-    tuned = {"gradient_checkpointing": False, "train_sampling_strategy": "group_by_length"}
-    trained(home, folder, epochs, Machine(**tuned, precompute_ref_log_probs=True))
+    tuned = Machine(gradient_checkpointing=False, precompute_ref_log_probs=True)
+    trained(home, folder, epochs, tuned, "group_by_length")
 
 
-def trained(home: Path, folder: Path, epochs: int, machine: Machine) -> None:
+def trained(home: Path, folder: Path, epochs: int, machine: Machine, strategy: Any) -> None:
     """The reference and train stages of a recipe, without Prefect."""
     from tasks.core.machine import effective
     from tasks.core.models import ModelRef
@@ -371,9 +371,12 @@ def trained(home: Path, folder: Path, epochs: int, machine: Machine) -> None:
             lr_scheduler_type="linear",  # as TRL's script, which also warms nothing up
             warmup_steps=0,
             num_train_epochs=epochs,
+            seed=SEED,
+        ),
+        batch=Batch(
             per_device_train_batch_size=BATCH,
             gradient_accumulation_steps=ACCUMULATION,
-            seed=SEED,
+            train_sampling_strategy=strategy,
         ),
         loss=Loss(beta=BETA),
         lora=Lora(r=RANK, lora_alpha=ALPHA, target_modules=MODULES),

@@ -1,5 +1,5 @@
-"""The command line: list, plan, run, verify, rollback, clean, rehearse, compare, check, mend, ask,
-hub, demo.
+"""The command line: list, plan, run, up, verify, rollback, clean, rehearse, compare, check, mend,
+ask, hub, demo.
 
     pairpress run demo --set training.max_steps=100
 
@@ -63,6 +63,12 @@ def run(
     from tasks.core.recipes import read_recipe, recipe_book
 
     checked = read_recipe(name, recipe_book(recipe), changes or ())
+    if checked.release.approval == "ui":
+        from tasks.core.approval import require_deployment
+
+        sections = {one.partition("=")[0].partition(".")[0] for one in changes or ()}
+        changed = checked.model_dump(mode="json", include=sections, exclude_unset=True)
+        require_deployment(checked.release, f"release-model/{name}", changed)
     started = time.monotonic()
     with hub_of(local or checked.seed is not None) as started_for_it:
         _prefect_settings(own_home=checked.seed is not None)
@@ -80,6 +86,29 @@ def run(
 
 
 @app.command()
+def up(
+    recipe: RecipeFile = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Of the Prefect server and UI; 0: a free one")
+    ] = 4200,
+    local: Local = False,
+) -> None:
+    """Prefect's server and UI, all deployments and a worker on this machine, until Ctrl-C.
+
+    With PREFECT_API_URL set, that server is used and none is started.
+    """
+    from tasks.core.recipes import deployments, recipe_book
+
+    book = recipe_book(recipe).resolve()
+    deployments(book)  # a book that holds none is told before anything starts
+    with hub_of(local, shared=True):
+        _prefect_settings(own_home=True, beside_up=False)
+        from flows.start_all import start_all
+
+        start_all(book, port)
+
+
+@app.command()
 def demo() -> None:
     """Qwen becomes Deep Qwen, offline: the recipe `demo` against a Hub on this disk."""
     run("demo")
@@ -88,8 +117,9 @@ def demo() -> None:
 @app.command()
 def check(
     sources: Annotated[
-        list[str], typer.Argument(metavar="FILE_OR_REPO...", help="File or owner/name@revision")
-    ],
+        list[str] | None,  # none: also told in the files that a CI job shows
+        typer.Argument(metavar="FILE_OR_REPO...", help="File or owner/name@revision"),
+    ] = None,
     profile: Annotated[
         str | None, typer.Option(help="identity, preference or hh; by the data if not given")
     ] = None,
@@ -121,6 +151,10 @@ def check(
     form: Annotated[
         CheckFormat, typer.Option("--format", help="How the findings are told")
     ] = "text",
+    junit: Annotated[str | None, typer.Option(help="Also JUnit XML, into this file")] = None,
+    summary: Annotated[
+        str | None, typer.Option(help="Also Markdown for the page of a CI job, added to this file")
+    ] = None,
     local: Local = False,
 ) -> None:
     """Does a shortcut give chosen away from rejected? Reads and checks data sets.
@@ -131,12 +165,13 @@ def check(
     from flows.check_pairs import check_pairs
     from tasks.core.check_files import Told
 
-    if report == "":
-        raise InputError("--report: empty. Give it a folder, or leave it out.")
-    folder = None if report is None else Path(report)
+    outputs = {"report": report, "junit": junit, "summary": summary}
+    if empty := [option for option, path in outputs.items() if path == ""]:
+        raise InputError(f"--{empty[0]}: empty. Give it a path, or leave it out.")
+    files = {option: Path(path) for option, path in outputs.items() if path is not None}
     told = Told(profile, suite, tuple(allow or ()), reference, against, tokenizer, read_as, name)
     with hub_of(local):
-        code = check_pairs(sources, told, form, folder)
+        code = check_pairs(sources or (), told, form, files.pop("report", None), files)
     gc.freeze()  # nor is anything searched at the end
     raise typer.Exit(code)
 
@@ -221,19 +256,21 @@ def rehearse(
     """
     began = time.monotonic()
     from tasks.core.miniatures import shape_of
-    from tasks.core.recipes import deployments, read_recipe, recipe_book
+    from tasks.core.recipes import read_recipe, recipe_book, rehearsed_apart
     from tasks.core.rehearse import owners, require_files
 
     book = recipe_book(recipe)
     recipes = {}
-    for name in dict.fromkeys(names or deployments(book)):
+    for name in dict.fromkeys(names or rehearsed_apart(book)):
         checked = read_recipe(name, book, changes or ())
         require_files(checked)
-        how = checked.on_policy
-        judge = (
-            shape_of(how.reward_model, how.reward_revision) if how and how.reward_model else None
+        judge = checked.on_policy.judge if checked.on_policy else None
+        reward = (
+            shape_of(judge.reward_model, judge.reward_revision)
+            if judge and judge.reward_model
+            else None
         )
-        recipes[name] = checked, shape_of(checked.base.model, checked.base.revision), judge
+        recipes[name] = checked, shape_of(checked.base.model, checked.base.revision), reward
     _prefect_settings(own_home=True)
     with _rehearsal_hub({owner for one, *_ in recipes.values() for owner in owners(one)}) as url:
         with contextlib.redirect_stdout(sys.stderr):
@@ -308,12 +345,34 @@ def rollback(
 
 
 @app.command()
-def clean(of: Of = None, local: Local = False) -> None:
-    """Remove release branches that a run left behind. Main and tags are not touched."""
+def clean(
+    of: Of = None,
+    older_than: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="DAYS", help="Of this disk: what nothing used for so long"),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it without asking")] = False,
+    local: Local = False,
+) -> None:
+    """Remove release branches that a run left behind. Main and tags are not touched.
+
+    With --older-than instead: finished stages, checkpoints, runs and results on this disk. What a
+    run that has not ended needs stays, and what the last release was made from.
+    """
+    if older_than is not None:
+        from flows.clean_disk import clean_disk
+
+        if of is not None:
+            raise InputError("--of is of the Hub, --older-than of this disk: give one of them.")
+        clean_disk(older_than, yes)
+        return
     with hub_of(local):
+        from tasks.core.approval import require_none_waiting
         from tasks.core.rollback import clean as remove_branches
+        from tasks.core.stage import work_folder
 
         name = of or _latest_release()
+        require_none_waiting(work_folder() / "runs", name)
         removed = remove_branches(name)
         print("\n".join(removed) if removed else f"{name}: no release branch is left.")
 
@@ -357,10 +416,11 @@ def hub(
 
 
 @contextlib.contextmanager
-def hub_of(local: bool) -> Iterator[bool]:
+def hub_of(local: bool, shared: bool = False) -> Iterator[bool]:
     """The Hub to talk to, set before any library reads it; whether it was started for this command.
 
     `local`: the one on this disk, or the one that HF_ENDPOINT names if it is on this machine too.
+    `shared`: commands that come beside may use it as well while it runs.
     """
     for name in ("NO_PROXY", "no_proxy"):  # no proxy reaches this machine's loopback, or may
         os.environ[name] = ",".join([*filter(None, [os.environ.get(name)]), *LOOPBACK])
@@ -373,7 +433,7 @@ def hub_of(local: bool) -> Iterator[bool]:
     from tasks.core.stage import work_folder
 
     work = work_folder()
-    with running(work / "hub") as server:
+    with running(work / "hub", shared=shared) as server:
         os.environ.update(client_environment(server.url, server.token, work / "hf"))
         os.environ.pop("HF_WRITE_TOKEN", None)  # of another Hub
         print(f"Hub on this disk: {server.url}, store {server.root}", file=sys.stderr)
@@ -419,19 +479,29 @@ def _named_endpoint() -> str | None:
     except ValueError:
         parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname:
+        del os.environ["HF_ENDPOINT"]  # the client reads it at its import, and ends there
         raise InputError(f"HF_ENDPOINT {endpoint!r}: no URL. Set it to https://huggingface.co.")
     return parts.hostname
 
 
-def _prefect_settings(own_home: bool) -> None:
-    """Quiet. The demo keeps to .pairpress; other recipes use the person's own Prefect."""
+def _prefect_settings(own_home: bool, beside_up: bool = True) -> None:
+    """Quiet. The demo keeps to .pairpress; other recipes use the person's own Prefect.
+
+    `beside_up`: the server of a running `pairpress up` is used, which saves starting one.
+    """
     from tasks.core.stage import work_folder
+    from tasks.core.up_state import running_api
 
     prefect = work_folder() / "prefect"
+    if beside_up and "PREFECT_API_URL" not in os.environ and (api := running_api(work_folder())):
+        os.environ["PREFECT_API_URL"] = api
+        print(f"Shown at {api.removesuffix('/api')}/runs, by `pairpress up`", file=sys.stderr)
     if own_home and "PREFECT_API_URL" not in os.environ:
         os.environ.setdefault("PREFECT_HOME", str(prefect))
     for name, value in {
         "PREFECT_LOCAL_STORAGE_PATH": str(prefect / "results"),
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # deploy/automations/crashed.yaml waits for it
+        "PREFECT_WORKER_QUERY_SECONDS": "2",  # one worker on its own server: a run starts at once
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "DO_NOT_TRACK": "1",
@@ -442,7 +512,7 @@ def _prefect_settings(own_home: bool) -> None:
 
 def _quiet_logs() -> None:
     """What a terminal need not show: mistakes that are told at the end, a library's own notices."""
-    from tasks.staged import MistakesInWords
+    from tasks.logs import MistakesInWords
 
     MistakesInWords.told_elsewhere = True
     _quiet_libraries()
@@ -454,13 +524,19 @@ def _quiet_libraries() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
 
 
+def _safe(error: Exception) -> str:
+    from tasks.core.masking import masked
+
+    return masked(str(error))
+
+
 def main() -> None:
     from tasks.core.hub import HubUnavailable
 
     try:
         app()
     except (InputError, HubUnavailable) as error:
-        print(f"pairpress: {error}", file=sys.stderr)
+        print(f"pairpress: {_safe(error)}", file=sys.stderr)
         sys.exit(2)
     except ModuleNotFoundError as error:
         if error.name in OURS:
@@ -472,7 +548,7 @@ def main() -> None:
         )
         sys.exit(2)
     except Refused as error:
-        print(f"pairpress: {error}", file=sys.stderr)
+        print(f"pairpress: {_safe(error)}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -11,6 +11,7 @@ from tasks.core.watching import Diverged
 from tasks.evaluate import evaluate_adapter, evaluate_base, evaluate_last
 from tasks.gate import pass_gate
 from tasks.merge import merge_model
+from tasks.references import keep
 from tasks.train import keep_reference, train_lora
 
 
@@ -23,7 +24,7 @@ def align_model(repository: str, base: ModelRef, prepared: Prepared, recipe: Rec
     tried = [try_out(base, prepared, before, reference, one) for one in candidates(recipe)]
     best, verdicts, table = pass_gate(tried, before, last, recipe)
     merged = merge_model(base, best.adapter, best.after, prepared.prompts, recipe)
-    return Aligned(
+    made = Aligned(
         recipe=best.recipe,
         before=before,
         adapter=best.adapter,
@@ -32,6 +33,7 @@ def align_model(repository: str, base: ModelRef, prepared: Prepared, recipe: Rec
         tried=table,
         merged=merged,
     )
+    return keep("aligned", made)
 
 
 def try_out(

@@ -6,30 +6,53 @@ python -m flows.check_dataset owner/name
 import sys
 
 from prefect import flow
+from pydantic import BaseModel, ConfigDict, Field
 
 from expectations.measures.suite import Profile
+from tasks.alerts import AT_THE_END
 from tasks.check_dataset import check_sources
 from tasks.core.check_files import Told
 from tasks.core.form_names import FormName
 
 
-@flow(name="check-dataset", log_prints=False)
+class Suite(BaseModel):
+    """Which checks, and what the data are compared with."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    profile: Profile | None = Field(None, description="Empty: told by the data")
+    suite_file: str | None = Field(None, description="YAML file that changes checks")
+    allow: tuple[str, ...] = Field(
+        (), description="name=NEW:OLD, differences that an identity set may have"
+    )
+    reference: str | None = Field(
+        None, description="File or owner/name to compare lengths and languages with"
+    )
+    against: str | None = Field(
+        None, description="Test file whose prompts must not stand in the sources"
+    )
+    tokenizer: str | None = Field(
+        None, description="Folder or owner/name: counts tokens by its chat template"
+    )
+
+
+@flow(name="check-dataset", log_prints=False, **AT_THE_END)
 def check_dataset(
-    source: str | list[str],
-    profile: Profile | None = None,
-    suite_file: str | None = None,
-    allow: str | list[str] | None = None,
-    reference: str | None = None,
-    against: str | None = None,
-    tokenizer: str | None = None,
+    source: list[str],
+    suite: Suite = Suite(),
     read_as: FormName | None = None,
     name: str | None = None,
 ) -> str:
-    """Every setting as on the command line; returns the folder of the report."""
-    sources = [source] if isinstance(source, str) else source
-    allowed = [allow] if isinstance(allow, str) else allow or []
-    told = Told(profile, suite_file, tuple(allowed), reference, against, tokenizer, read_as, name)
-    return str(check_sources(sources, told))
+    """Does a shortcut give chosen away from rejected? Returns the folder of the report.
+
+    Args:
+        source: Files, or owner/name[@revision] on the Hub; several are judged as one data set.
+        suite: Which checks, and what the data are compared with; docs/checks.md tells every check.
+        read_as: Form of the rows, as in docs/forms.md. Empty: told by columns and first rows.
+        name: Configuration of a Hub data set that has several.
+    """
+    told = Told(**dict(suite), read_as=read_as, name=name)
+    return str(check_sources(source, told))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """The data set check on the command line: read -> measures, without Prefect.
 
-out  the findings on standard output; 0 clean, 1 a gate failed, 2 a check crashed
+out  the findings on standard output, and in the files that were asked for; 0 clean, 1 a gate
+     failed, 2 a check crashed
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from expectations.measures.finding import Finding
@@ -15,14 +16,24 @@ from tasks.core.check_files import Read, Told, read
 from tasks.core.errors import InputError
 from tasks.core.progress import progress
 
+Files = Mapping[str, Path]  # "junit", "summary" -> where it goes
 
-def check_pairs(names: Sequence[str], told: Told, form: str, report: Path | None) -> int:
+
+def check_pairs(
+    names: Sequence[str], told: Told, form: str, report: Path | None, files: Files
+) -> int:
     """Exit code. With `report` the same checks go through Great Expectations, which writes it."""
+    for kind, file in files.items():
+        _write(kind, file, "")  # before the work: a folder may be closed to us
     try:
         asked = read(names, told)
     except InputError as error:
         if form != "text":
             print(_unreadable(form, str(error)))
+        for kind, file in files.items():
+            _write(kind, file, _unreadable(kind, str(error)))
+        if form == "github":  # the log takes commands from standard error, too
+            raise InputError(check_text.no_command(str(error))) from error
         raise
     if report is None:
         with progress("checks", len(asked.asked), "check") as advance:
@@ -30,7 +41,19 @@ def check_pairs(names: Sequence[str], told: Told, form: str, report: Path | None
     else:
         findings, crashed = _reported(asked, report)
     print(_told(form, asked, findings, crashed))
+    for kind, file in files.items():
+        _write(kind, file, _told(kind, asked, findings, crashed))
     return check_text.verdict(findings, crashed)[0]
+
+
+def _write(kind: str, file: Path, content: str) -> None:
+    """A job's page is one file to which every step adds."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a" if kind == "summary" else "w", encoding="utf-8") as stream:
+            stream.write(content)
+    except OSError as error:
+        raise InputError(f"--{kind} {file}: cannot be written ({error.strerror}).") from error
 
 
 def _unreadable(form: str, reason: str) -> str:
@@ -38,6 +61,10 @@ def _unreadable(form: str, reason: str) -> str:
         from tasks.core.report import junit
 
         return junit([], {"unreadable": reason})
+    if form == "summary":
+        from tasks.core import check_summary
+
+        return check_summary.unreadable(reason)
     return check_text.unreadable(form, reason)
 
 
@@ -50,6 +77,10 @@ def _told(form: str, asked: Read, findings: list[Finding], crashed: dict[str, st
         from tasks.core.report import junit
 
         return junit(findings, crashed)
+    if form == "summary":
+        from tasks.core.check_summary import summary
+
+        return summary(asked, findings, crashed)
     return "\n".join(check_text.text(asked, findings, crashed))
 
 

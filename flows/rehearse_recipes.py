@@ -78,8 +78,8 @@ def _full(recipe: Recipe, shape: Shape, stages: dict[str, str]) -> list[str]:
 
 def _went(release: dict[str, Any], recipe: Recipe) -> list[str]:
     made = [one for one in release["seconds"] if not one["cached"]]
-    training, steps = recipe.training, release["training"]["steps"]
-    a_step = f"{training.per_device_train_batch_size} x {training.gradient_accumulation_steps}"
+    batch, steps = recipe.batch, release["training"]["steps"]
+    a_step = f"{batch.per_device_train_batch_size} x {batch.gradient_accumulation_steps}"
     took = step_seconds(work_folder() / "tensorboard")
     return [
         "seconds: " + ", ".join(f"{one['stage']} {one['seconds']:.1f}" for one in made),

@@ -2,10 +2,12 @@
 
 from prefect import flow
 
+from tasks.approve import require_same_files
 from tasks.core.models import ModelRef
 from tasks.core.refs import Aligned, News, Prepared, Staged
 from tasks.core.settings import Recipe
 from tasks.publish import place_release, verify_release, write_release
+from tasks.references import keep
 
 
 @flow(name="stage-release")
@@ -19,6 +21,7 @@ def stage_release(
 ) -> Staged:
     """Written here, scanned, committed to release/VERSION, and read back by a stranger's eyes."""
     written = write_release(repository, news, base, prepared, aligned, recipe)
+    require_same_files(written)
     staged = place_release(written)
     verify_release(staged)
-    return staged
+    return keep("staged", staged)

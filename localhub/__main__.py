@@ -91,6 +91,9 @@ def main() -> None:
         "--held", action="store_true", help="stop when standard input closes: with its holder"
     )
     parser.add_argument(
+        "--shared", action="store_true", help="with --held: others may use it while it runs"
+    )
+    parser.add_argument(
         "--faults", action="store_true", help="serve /_faults, the switch that tests use"
     )
     parser.add_argument("--add-token", metavar="NAME", help="print a new token for this user, once")
@@ -140,7 +143,8 @@ def main() -> None:
         )
         sys.exit(2)
     try:
-        asyncio.run(_serve(uvicorn.Server(config), listener, root, arguments.held))
+        held = arguments.held and not arguments.shared
+        asyncio.run(_serve(uvicorn.Server(config), listener, root, held))
     finally:
         state = read_state(root)
         if state is not None and state.pid == os.getpid():

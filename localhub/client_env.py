@@ -45,11 +45,12 @@ def client_environment(url: str, token: str, home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def running(root: Path, faults: bool = False) -> Iterator[Server]:
+def running(root: Path, faults: bool = False, shared: bool = False) -> Iterator[Server]:
     """The localhub that serves `root` already, or one that is started and stopped here.
 
     One that another caller holds is not shared, since it stops with its holder: two servers on one
-    folder are fine. `faults`: one of its own, with the switch of localhub/faults.py.
+    folder are fine. `shared`: this holder stays, so others may use it meanwhile. `faults`: one of
+    its own, with the switch of localhub/faults.py.
     """
     root = root.resolve()
     server = None if faults else _answering(root)
@@ -58,13 +59,14 @@ def running(root: Path, faults: bool = False) -> Iterator[Server]:
         return
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = root / "server.log"
-    switch = ["--faults"] if faults else []
+    switches = [*(["--faults"] if faults else []), *(["--shared"] if shared else [])]
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "localhub", "--root", str(root), "--held", *switch],
+            [sys.executable, "-m", "localhub", "--root", str(root), "--held", *switches],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for its holder, which stops it last
             cwd=Path(__file__).parent.parent,  # where `-m localhub` is found, installed or not
         )
     try:

@@ -1,15 +1,19 @@
 """Every source row is used or set aside: proven, and written where a person can read it."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from tasks.core import account, blocks, rows
 from tasks.core.settings import Data
 from tasks.core.stage import Folder
 from tasks.load import source_files
-from tasks.set_aside import as_table
-from tasks.staged import log, markdown, run_folder, stage_task, staged
+from tasks.set_aside import as_lines
+from tasks.staged import log, run_folder, stage_task, staged
+from tasks.story import markdown
 
 
 @stage_task("account")
@@ -40,5 +44,20 @@ def account_rows(raw: Folder, stages: Sequence[Folder], data: Data) -> Folder:
     link.unlink(missing_ok=True)
     link.symlink_to(folder.path / "set-aside.parquet")
     where = f"Mend the rows in `{link}` and feed that file in again as `data.path`."
-    markdown("rows", "Source rows", f"{as_table(facts['reasons'])}\n\n{where}")
+    page = _report(raw, facts, pairs) + (f"\n\n{where}" if facts["set_aside"] else "")
+    markdown("data-report", "Source rows", page, f"{facts['read']:,} read = {used}")
     return folder
+
+
+def _report(raw: Folder, facts: dict[str, Any], pairs: Folder) -> str:
+    """Rows in, what became of them, and why each that is not used was set aside."""
+    kept = pl.read_parquet(pairs.path / "rows.parquet", columns=["split"])["split"]
+    split = ", ".join(f"{name} {count:,}" for name, count in Counter(kept.to_list()).items())
+    lines = [
+        "| | | rows |",
+        "|---|---|---|",
+        f"| **read** | {raw.facts['source']}, as {raw.facts['read_as']} | {facts['read']:,} |",
+        f"| **used** | in {kept.len():,} pairs: {split} | {facts['used']:,} |",
+        f"| **set aside** | | {facts['set_aside']:,} |",
+    ]
+    return "\n".join([*lines, *as_lines(facts["reasons"])])

@@ -24,7 +24,8 @@ from tasks.core.rows import of_split
 from tasks.core.settings import Recipe
 from tasks.core.split import prompt_keys
 from tasks.core.stage import Folder
-from tasks.staged import log, markdown, passing, stage_task, staged
+from tasks.staged import log, passing, stage_task, staged
+from tasks.story import markdown
 
 SOURCES = (behaviour, evaluate, generate, merge, models, questions, rows, split)
 PACKAGES = ("torch", "transformers", "peft")
@@ -32,7 +33,6 @@ NOT_RENDERED = "the chat template refuses them, as Gemma's does a system message
 # What cannot be compared with a release of another vocabulary, or between candidates of two betas.
 OF_A_BETA = ("reward_margin", "chosen_reward", "rejected_reward")
 OF_A_VOCABULARY = (*OF_A_BETA, "perplexity", "answer_tokens", "chosen_tokens", "rejected_tokens")
-LIMITS = {"max_new_tokens", "batch_size", "samples", "temperature", "max_pairs"}
 
 
 @stage_task("evaluate before")
@@ -41,7 +41,12 @@ def evaluate_base(base: ModelRef, prompts: Folder, pairs: Folder, recipe: Recipe
     held_out = of_split(prompts, "test")
     asked, refused = evaluate.askable(
         load_tokenizer(base),
-        questions.questions_of(recipe.evaluation, held_out, recipe.data.system_prompt),
+        questions.questions_of(
+            recipe.evaluation,
+            held_out,
+            recipe.measure.max_prompts,
+            recipe.reformat.system_prompt,
+        ),
     )
     least = 1 if recipe.rehearsal else merge.LEAST_PROMPTS
     compared = merge.prompts_to_compare([one["prompt"] for one in asked], held_out)
@@ -72,7 +77,8 @@ def evaluate_base(base: ModelRef, prompts: Folder, pairs: Folder, recipe: Recipe
     for line in told:
         log(f"warning, before any training: {line}")
     listed = "\n".join(f"- {line}" for line in told) or "Nothing speaks against training it."
-    markdown("base-model", "The base model, before any training", listed)
+    gist = f"{len(told)} warnings" if told else listed
+    markdown("base-model", "The base model, before any training", listed, gist)
     return folder
 
 
@@ -142,14 +148,13 @@ def _ask(
     title: str,
     base: Any | None = None,
 ) -> Asked:
-    evaluation = recipe.evaluation
     return evaluate.asked(
         model,
         load_tokenizer(of),
         [{key: one[key] for key in ("kind", "prompt", "language")} for one in asked],
         _scored(pairs, recipe),
-        evaluation,
-        text=read_text(evaluation.text, "evaluation.text"),
+        recipe.measure,
+        text=read_text(recipe.evaluation.text, "evaluation.text"),
         title=title,
         base=base,
     )
@@ -169,7 +174,7 @@ def _answers(one: Asked) -> list[str]:
 
 
 def _scored(pairs: Folder, recipe: Recipe) -> list[Row]:
-    return of_split(pairs, "test")[: recipe.evaluation.max_pairs]
+    return of_split(pairs, "test")[: recipe.measure.max_pairs]
 
 
 def _renames(recipe: Recipe) -> Any:
@@ -181,5 +186,5 @@ def _key(recipe: Recipe) -> dict[str, Any]:
     return {
         "text": read_text(recipe.evaluation.text, "evaluation.text"),
         "renames": [one.model_dump() for one in _renames(recipe)],
-        **recipe.evaluation.model_dump(include=LIMITS),
+        **recipe.measure.model_dump(exclude={"max_prompts"}),
     }

@@ -1,17 +1,21 @@
 """What the recipe demands of each candidate; the best goes on, a refusal stops before merging."""
 
+from textwrap import wrap
 from typing import Any
 
 from tasks.core.errors import Refused
 from tasks.core.gate import Verdict, judge, standing
 from tasks.core.refs import Candidate
+from tasks.core.report import escaped
 from tasks.core.rows import read_rows
 from tasks.core.sentences import TRAINING
 from tasks.core.settings import Recipe
 from tasks.core.stage import Folder
-from tasks.staged import log, markdown, run_folder, stage_task
+from tasks.staged import log, run_folder, stage_task
+from tasks.story import markdown
 
 Chosen = tuple[Candidate, list[str], list[dict[str, str]]]
+WIDTH = 24  # characters: Prefect's tables break no line, so that three columns stand side by side
 IN_TABLE = ("strict", "exact", "same", "reward_accuracy", "kl", "perplexity")
 
 
@@ -30,13 +34,14 @@ def pass_gate(
         raise Refused("\n".join(str(one.diverged) for one in tried))
     best, verdicts = max(trained, key=lambda pair: standing(pair[1], pair[0].after.facts))
     sentences = [str(verdict) for verdict in verdicts]
-    listed = "\n".join(f"- {sentence}" for sentence in sentences)
-    parts = [listed, as_table(table), _measured(before, best.after), beside(before, best.after)]
-    story = "\n\n".join(part for part in parts if part)
-    markdown("dpo-evaluation", "Before and after", story)
-    page = run_folder() / "evaluation.md"
-    page.write_text(f"# Before and after\n\n{story}\n")
     failed = [str(verdict) for verdict in verdicts if not verdict.passed]
+    decision = "\n\n".join(part for part in (_decided(verdicts), as_table(table)) if part)
+    compared = f"{beside(before, best.after)}\n\n{_measured(before, best.after)}"
+    markdown("dpo-evaluation", "Before and after", compared, "what training did to the answers")
+    met = f"{len(verdicts) - len(failed)} of {len(verdicts)} demands met"
+    markdown("gate", "Gate", decision, "; ".join([met, *failed]))
+    page = run_folder() / "evaluation.md"
+    page.write_text(f"# Before and after\n\n{decision}\n\n{compared}\n")
     if failed and not recipe.rehearsal:
         met = [f"  {verdict}" for verdict in verdicts if verdict.passed]
         swept = ["The sweep:", as_table(table)] if table else []
@@ -55,6 +60,14 @@ def _verdicts(one: Candidate, before: Folder, last: Folder | None, recipe: Recip
     start = {f"validation.{name}": facts["start"][name] for name in TRAINING}
     earlier = None if last is None else last.facts
     return judge(recipe.gate, one.after.facts | now, before.facts | start, earlier)
+
+
+def _decided(verdicts: list[Verdict]) -> str:
+    lines = ["| | demand | found |", "|---|---|---|"]
+    for verdict in verdicts:
+        word, demand, found = str(verdict).split(": ", 2)
+        lines.append(f"| {word} | {demand} | {found.removeprefix('it is ')} |")
+    return "\n".join(lines)
 
 
 def _row(one: Candidate, verdicts: list[Verdict]) -> dict[str, str]:
@@ -90,7 +103,7 @@ def beside(before: Folder, after: Folder) -> str:
     """Markdown table of the recipe's own questions with both answers."""
     lines = ["| question | before | after |", "|---|---|---|"]
     for row in shown_answers(before, after):
-        cells = (" ".join(cell.split()).replace("|", "\\|") for cell in row)
+        cells = ("<br>".join(map(escaped, wrap(cell, WIDTH))) for cell in row)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -8,9 +8,14 @@ from tasks.core.models import ModelRef
 from tasks.core.rows import of_split, read_rows
 from tasks.core.settings import Recipe
 from tasks.core.stage import Folder
-from tasks.staged import log, markdown, stage_task, staged
+from tasks.staged import log, stage_task, staged
+from tasks.story import markdown
 
 COLUMNS = ("largest", "mean", "top1", "greedy", "unequal")
+READ = (
+    "largest, mean: difference of a logit; top1, greedy: share of tokens and of whole answers on "
+    "which both agree; unequal: answers that differ."
+)
 
 
 @stage_task("merge")
@@ -18,8 +23,8 @@ def merge_model(
     base: ModelRef, adapter: Folder, after: Folder, prompts: Folder, recipe: Recipe
 ) -> Folder:
     """facts: prompts compared, number format, and how far each two of the three are apart."""
-    settings = recipe.evaluation.model_dump(include={"max_new_tokens", "batch_size"})
-    settings |= {"dtype": recipe.release.dtype, "rehearsal": recipe.rehearsal}
+    settings = recipe.measure.model_dump(include={"max_new_tokens", "batch_size"})
+    settings |= {"dtype": recipe.merge.dtype, "rehearsal": recipe.rehearsal}
 
     def make(folder: Path) -> dict[str, Any]:
         asked = [row["prompt"] for row in read_rows(after.path / "answers.parquet")]
@@ -36,7 +41,10 @@ def merge_model(
     folder = staged("merge", made_from, (merge, rows), make, ("torch", "transformers", "peft"))
     for fault in folder.facts["faults"]:
         log(f"merge, would refuse: {fault}")
-    markdown("merge-parity", "Adapter, merged, loaded again", parity_table(folder.facts["parity"]))
+    facts = folder.facts
+    gist = "; ".join(facts["faults"]) or f"the same answers to {facts['prompts']:,} prompts"
+    page = f"{parity_table(facts['parity'])}\n\n{READ}"
+    markdown("merge-parity", "Adapter, merged, loaded again", page, gist)
     return folder
 
 

@@ -3,6 +3,7 @@
 import os
 
 from prefect.blocks.system import Secret
+from prefect.runtime import flow_run
 
 from tasks.core import merge, plan, unchanged
 from tasks.core.earlier import peoples_words
@@ -16,8 +17,10 @@ from tasks.core.rehearse import require_files
 from tasks.core.render import require_chat_template
 from tasks.core.safe_weights import require_safe_base
 from tasks.core.settings import Base, Lora, Recipe
+from tasks.core.settings_page import settings_page
 from tasks.core.trainer import require_modules
 from tasks.staged import log, passing, stage_task
+from tasks.story import markdown
 
 # What speaks with the Hub by hub.retrying tries again by itself; the client's own calls do not all.
 RETRIED = {"retries": 2, "retry_delay_seconds": 2, "retry_condition_fn": passing}
@@ -27,6 +30,9 @@ SECRETS = {"HF_TOKEN": "hf-token", "HF_WRITE_TOKEN": "hf-write-token"}
 @stage_task("access")
 def try_access(recipe: Recipe) -> str:
     """Files, token and write access; returns the repository's full name."""
+    markdown(
+        "settings", "Settings", settings_page(recipe), f"{recipe.base.model} on {recipe.data.path}"
+    )
     tokens_from_blocks()
     if recipe.rehearsal:
         require_own_hub("rehearsal: true")
@@ -37,7 +43,7 @@ def try_access(recipe: Recipe) -> str:
 @stage_task("preflight")
 def try_everything(recipe: Recipe) -> None:
     """What `pairpress plan` looks at: all that would refuse, told at once."""
-    found = plan.look(recipe)
+    found = plan.look(recipe, str(flow_run.id))
     for note in found.notes:
         log(f"preflight: {note}")
     plan.require(found)

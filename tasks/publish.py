@@ -26,9 +26,11 @@ from tasks.core.refs import Aligned, News, Prepared, Published, Staged, Written
 from tasks.core.release_found import Place
 from tasks.core.render import injected_system
 from tasks.core.settings import Recipe, Release
+from tasks.core.stage import Folder
 from tasks.evaluate import read_warnings
 from tasks.gate import shown_answers
-from tasks.staged import log, markdown, passing, run_folder, stage_task, staged
+from tasks.staged import log, passing, run_folder, stage_task, staged
+from tasks.story import markdown
 
 RETRIED = {"retries": 2, "retry_delay_seconds": 2, "retry_condition_fn": passing}
 
@@ -123,10 +125,10 @@ def messages(written: Written) -> dict[str, str]:
 
 
 @stage_task("verify release")  # tries again by itself, and nothing comes twice
-def verify_release(staged_release: Staged) -> None:
+def verify_release(staged_release: Staged) -> Folder | None:
     """From the staged commits, by a new process with an empty cache; once for the same commits."""
     if not staged_release.placed:
-        return
+        return None
     places = [
         Place(part=one.part, repo=one.repo, repo_type=one.repo_type, revision=one.commit)
         for one in staged_release.placed
@@ -140,13 +142,20 @@ def verify_release(staged_release: Staged) -> None:
     made_from = {"commits": [place.model_dump() for place in places]}
     folder = staged("verify", made_from, (audit,), make)
     told = (folder.path / "verified.txt").read_text().splitlines()
-    markdown("verified", "Verified from the Hub", "\n".join(f"- {line}" for line in told))
+    listed = "\n".join(f"- {line}" for line in told)
+    markdown(
+        "verified",
+        "Verified from the Hub",
+        listed,
+        "read back by a new process with an empty cache",
+    )
+    return folder
 
 
 @stage_task("propose release")
 def propose_release(staged_release: Staged, release: Release) -> list[Proposal]:
     """approval: pull-request asks people in each repository; none otherwise."""
-    if release.approval == "none" or not staged_release.placed:
+    if release.approval != "pull-request" or not staged_release.placed:
         return []
     written = staged_release.written
     description = f"{written.changed}\n\n{(run_folder() / 'evaluation.md').read_text()}"
@@ -156,7 +165,8 @@ def propose_release(staged_release: Staged, release: Release) -> list[Proposal]:
     lines = [
         f"- {one.part}: [{one.repo}#{one.number}]({one.url}), {one.status}" for one in proposals
     ]
-    markdown("release", f"{written.version}, proposed", "\n".join(lines))
+    asked = ", ".join(f"{one.repo}#{one.number}" for one in proposals)
+    markdown("release", f"{written.version}, proposed", "\n".join(lines), asked)
     return proposals
 
 
@@ -177,8 +187,10 @@ def link_release(staged_release: Staged, released: list[Repository]) -> Publishe
     """The release exists: its branches go, and people get their links."""
     promoting.remove_branches(released, staged_release.written.version)
     lines = [
-        f"- {one.part}: [{one.repo}]({one.url}) {one.version}, commit {one.commit[:8]}"
+        f"| {one.part} | [{one.repo}]({one.url}) | {one.version} | `{one.commit[:8]}` |"
         for one in released
     ]
-    markdown("release", "Release", "\n".join(lines))
+    page = "\n".join(["| | repository | version | commit |", "|---|---|---|---|", *lines])
+    links = ",<br>".join(f"[{one.repo}]({one.url})" for one in released)
+    markdown("release", "Release", page, f"{released[0].version}: {links}")
     return Published(repositories=released)

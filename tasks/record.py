@@ -6,11 +6,16 @@ from typing import Any
 
 from prefect.context import FlowRunContext
 
+from tasks.core import approval
+from tasks.core.housekeeping import lines_of
 from tasks.core.publish import Repository, published, repositories
 from tasks.core.refs import Aligned, News, Published, Staged
 from tasks.core.settings import Release
 from tasks.gate import shown_answers
-from tasks.staged import log, markdown, run_folder, stage_task
+from tasks.staged import log, run_folder, stage_task
+from tasks.story import markdown
+
+APPROVAL = {"digest", "asked", "answered", "note", "verdict"}
 
 
 @stage_task("record")
@@ -18,11 +23,13 @@ def write_record(staged: Staged, aligned: Aligned, released: Published) -> str:
     """Path of the record: manifest, commit shas, both answers, the seconds of each stage."""
     written = staged.written
     manifest = json.loads((written.folder.path / "model" / "release.json").read_text())
+    asked = approval.read(run_folder())
     heads = ("question", "before", "after")
     path = _write(
         manifest
         | {
             "repositories": {one.part: _place(one) for one in released.repositories},
+            "approval": asked.model_dump(mode="json", include=APPROVAL) if asked else None,
             "proposals": [one.model_dump() for one in released.proposals],
             "staged": {one.part: one.commit for one in staged.placed},
             "new_commits": sum(one.committed for one in released.repositories),
@@ -48,7 +55,7 @@ def record_nothing_new(repository: str, news: News, release: Release) -> str:
     if release.version not in (None, version):
         told += f"; release.version {release.version} is not made for the same release"
     log(f"nothing new: {told}")
-    markdown("release", "Nothing new", f"The {told}.")
+    markdown("release", "Nothing new", f"The {told}.", told)
     return _write(
         {
             "version": version,
@@ -73,11 +80,11 @@ def _write(record: dict[str, Any]) -> str:
 
 def seconds() -> list[dict[str, Any]]:
     """Each stage's own seconds in this run, then Prefect's share: what the flow took besides."""
-    lines = (run_folder() / "stages.jsonl").read_text().splitlines()
-    stages: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    stages = lines_of(run_folder())
     context = FlowRunContext.get()
     if context is not None:
-        whole = time.time() - context.start_time.timestamp()
-        share = whole - sum(stage["seconds"] for stage in stages)
+        began = context.start_time.timestamp()  # a resumed run has stages of another process, too
+        ours = sum(stage["seconds"] for stage in stages if stage["ended"] > began)
+        share = time.time() - began - ours
         stages.append({"stage": "prefect", "seconds": round(share, 3), "cached": False})
     return stages

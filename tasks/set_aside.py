@@ -1,4 +1,4 @@
-"""What a stage set aside: in its folder, its facts, the log and a table on the run page.
+"""What a stage set aside: in its folder, its facts and the log; all reasons as a table.
 
 in   set_aside.parquet {"row", "code", "reason", "text"} beside the stage's rows.parquet
 out  facts rows, set_aside (rows and pairs that went no further here), reasons (by code)
@@ -16,7 +16,7 @@ from tasks.core.errors import InputError
 from tasks.core.fields import Row
 from tasks.core.rows import count_rows, write_rows
 from tasks.core.stage import Folder
-from tasks.staged import log, markdown
+from tasks.staged import log
 
 NOT_READ = ("unreadable", "damaged")
 MOST_DAMAGED = 0.5  # of all rows; with more, the file is not what it was taken for
@@ -61,7 +61,7 @@ def require_some(folder: Path, name: str, read: int) -> None:
     what = f"{damaged:,} of its {read:,} rows cannot be read" if rows else ""
     raise InputError(
         f"{name}: {what or f'none of its {read:,} rows can be used'} ({'; '.join(first)}{more}). "
-        "Mend the rows, or set data.form where they are of another form."
+        "Mend the rows, or set reformat.form where they are of another form."
     )
 
 
@@ -77,15 +77,14 @@ def set_aside_before(stages: Sequence[Folder]) -> str:
     return "".join(lines)
 
 
-def told(folder: Folder, title: str) -> Folder:
-    """The same folder, after a line in the log and a table on the run page."""
+def told(folder: Folder) -> Folder:
+    """The same folder, after a line in the log; the account has all stages' on the run page."""
     found: dict[str, int] = folder.facts["reasons"]
     if found:
         log(f"{folder.stage}: set aside {', '.join(f'{code} {n:,}' for code, n in found.items())}")
-    markdown(f"set-aside-by-{folder.stage}", title, as_table(found))
     return folder
 
 
-def as_table(found: dict[str, int]) -> str:
-    lines = [f"| {code} | {CODES[code]} | {count:,} |" for code, count in found.items()]
-    return "\n".join(["| reason | | rows |", "|---|---|---|", *lines]) if lines else "None."
+def as_lines(found: dict[str, int]) -> list[str]:
+    """Lines of a Markdown table: why, what that means, how many."""
+    return [f"| {code} | {CODES[code]} | {count:,} |" for code, count in found.items()]

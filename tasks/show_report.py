@@ -5,7 +5,8 @@ from pathlib import Path
 from tasks.core import report
 from tasks.core.errors import InputError, Refused
 from tasks.core.report import read_findings
-from tasks.staged import log, markdown
+from tasks.staged import log
+from tasks.story import embedded, markdown
 
 
 def show_report(stage: str, folder: Path, refuse: bool = True) -> None:
@@ -13,9 +14,14 @@ def show_report(stage: str, folder: Path, refuse: bool = True) -> None:
     findings, crashed = read_findings(folder)
     page = folder / "report.md"
     text = page.read_text(encoding="utf-8").removeprefix("# Data check\n")
-    picture = f"Picture, Data Docs and JUnit: `{folder}`"
+    docs = (folder / "data_docs" / "index.html").resolve().as_uri()
+    picture = (
+        f"{embedded(folder / report.PICTURE)}\n\nData Docs (a browser opens no file from a page "
+        f"of a server: copy this into its address bar, on the machine of the run): `{docs}`"
+    )
     kept = [line if not line.startswith("![") else picture for line in text.splitlines()]
-    markdown("data-check", "What the checks found", "\n".join(kept))
+    verdict = next(line for line in kept if line.startswith("**")).replace("**", "")
+    markdown("data-check", "What the checks found", "\n".join(kept), verdict)
     places = f"Report: {page} Data Docs: {folder / 'data_docs' / 'index.html'}"
     if crashed:
         told = "; ".join(f"{name}: {reason}" for name, reason in crashed.items())

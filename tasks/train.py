@@ -6,6 +6,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from prefect.exceptions import TerminationSignal
+
 from tasks.core import curves, machine, reference, train
 from tasks.core import rows as rows_file
 from tasks.core.effective import effective_settings
@@ -18,10 +20,11 @@ from tasks.core.sweep import candidates, run_name
 from tasks.core.tracking import Trackers, slug
 from tasks.core.trainer import steps_an_epoch, steps_of
 from tasks.core.watching import Diverged, whole_checkpoints
-from tasks.staged import embedded, log, markdown, run_folder, stage_task, staged
+from tasks.staged import log, run_folder, stage_task, staged
+from tasks.story import embedded, markdown
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate")
-SECTIONS = {"training", "loss", "lora", "watch"}
+SECTIONS = {"training", "batch", "loss", "lora", "watch"}
 NUMBER_FORMAT = ("device", "dtype", "load_in_4bit", "attn_implementation")
 
 
@@ -31,9 +34,9 @@ def keep_reference(base: ModelRef, pairs: Folder, recipe: Recipe) -> Folder | No
 
     They pay where a pair is scored again: in a later epoch, or by the next candidate of a sweep.
     """
-    sides, length = _sides(pairs, recipe), recipe.data.max_length
-    count, training = len(sides[0]), recipe.training
-    again = steps_of(count, training) > steps_an_epoch(count, training)
+    sides, length = _sides(pairs, recipe), recipe.reading.max_length
+    count, batch = len(sides[0]), recipe.batch
+    again = steps_of(count, recipe.training, batch) > steps_an_epoch(count, batch)
     how = machine.effective(recipe.machine, again or len(candidates(recipe)) > 1)
     if not how.precompute_ref_log_probs:
         return None
@@ -58,11 +61,12 @@ def train_lora(base: ModelRef, pairs: Folder, kept: Folder | None, recipe: Recip
     here = machine.effective(recipe.machine, each_pair_again=False)
     how = train.Recipe(
         training=recipe.training,
+        batch=recipe.batch,
         loss=recipe.loss,
         lora=recipe.lora,
         watch=recipe.watch,
         machine=replace(here, precompute_ref_log_probs=kept is not None),
-        max_length=recipe.data.max_length,
+        max_length=recipe.reading.max_length,
     )
     made_from = {
         "pairs": pairs.digest,
@@ -76,7 +80,12 @@ def train_lora(base: ModelRef, pairs: Folder, kept: Folder | None, recipe: Recip
     settings = effective_settings(base, how, len(train_rows))
     settings["TensorBoard"] = f"tensorboard --logdir {tensorboard}"
     log("\n".join(["train: effective settings:", *(f"  {k}: {v}" for k, v in settings.items())]))
-    markdown("effective-settings", "Effective settings of the training", _table(settings))
+    markdown(
+        "training-settings",
+        f"Settings of training {name}",
+        _table(settings),
+        f"at most {settings['steps']}",
+    )
 
     def make(folder: Path) -> dict[str, Any]:
         # `folder` is thrown away after a kill; what is under way lives beside the stages.
@@ -87,18 +96,23 @@ def train_lora(base: ModelRef, pairs: Folder, kept: Folder | None, recipe: Recip
         )
         if found := whole_checkpoints(work):
             step = found[-1].name.removeprefix("checkpoint-")
-            steps = steps_of(len(train_rows), recipe.training)
+            steps = steps_of(len(train_rows), recipe.training, recipe.batch)
             log(f"train: going on from step {step} of {steps:,}, {found[-1]}")
-        return train.train_adapter(
-            base,
-            train_rows,
-            validation_rows,
-            how,
-            folder,
-            work=work,
-            reference=kept and kept.path,
-            trackers=trackers,
-        )
+        try:
+            return train.train_adapter(
+                base,
+                train_rows,
+                validation_rows,
+                how,
+                folder,
+                work=work,
+                reference=kept and kept.path,
+                trackers=trackers,
+            )
+        except (KeyboardInterrupt, TerminationSignal):  # Ctrl-C, or a cancelled run
+            left = whole_checkpoints(work)
+            log(f"train: stopped; the next run goes on from {left[-1] if left else 'its start'}")
+            raise
 
     drawn, limits = run_folder() / f"training-{slug(name)}.png", recipe.watch.limits
     try:
@@ -106,14 +120,15 @@ def train_lora(base: ModelRef, pairs: Folder, kept: Folder | None, recipe: Recip
     except Diverged as error:
         title = f"Training of {name}, which diverged"
         curves.draw(error.history, drawn, title, limits=limits)
-        markdown("training", title, f"{embedded(drawn)}\n\n{error}")
+        markdown("training", title, f"{embedded(drawn)}\n\n{error}", str(error))
         raise Diverged(f"{error} What was logged until then is drawn: {drawn}.") from None
     shutil.rmtree(work_folder() / "training" / folder.path.name, ignore_errors=True)
     history = json.loads((folder.path / "history.json").read_text())
     title, best = f"Training of {name}", folder.facts["best_step"]
     curves.draw(history, drawn, title, best_step=best, limits=limits)
     told = {key: value for key, value in folder.facts.items() if not isinstance(value, dict)}
-    markdown("training", title, f"{embedded(drawn)}\n\n{_table(told)}")
+    gist = f"{told['steps']:,} steps, the model of step {best:,} goes on"
+    markdown("training", title, f"{embedded(drawn)}\n\n{_table(told)}", gist)
     return folder
 
 

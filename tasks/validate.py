@@ -36,7 +36,7 @@ def validate_pairs(
         profile,
         ANSWERED_BY_ACCOUNT | checks.change,
         slots=slots,
-        max_length=recipe.data.max_length,
+        max_length=recipe.reading.max_length,
         template_adds=injected_system(load_tokenizer(base)) or "",
     )
     about = Checked(

@@ -9,7 +9,29 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from ground import GROUND, ROOT, URL, pairpress
+
+# Minutes each: begun first, or the last worker is left alone with one of them.
+LONGEST = (
+    *("test_resume", "test_rehearsals", "test_up"),  # the last two while the first one's demo runs
+    *("test_ui_in_browser", "test_deployments_run"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, then what starts a server or trains, then the quick tests."""
+
+    def rank(item: pytest.Item) -> int:
+        if item.path.stem in LONGEST:
+            return LONGEST.index(item.path.stem)
+        marks = {mark.name for mark in item.iter_markers()}
+        return len(LONGEST) + (not marks & {"server", "browser"}) + (not marks & {"slow", "server"})
+
+    slowest: dict[Path, int] = {}
+    for item in items:
+        slowest[item.path] = min(rank(item), slowest.get(item.path, 99))
+    items.sort(key=lambda item: slowest[item.path])
 
 
 @pytest.fixture(scope="session")
@@ -17,10 +39,8 @@ def hub() -> Iterator[object]:
     """A real localhub at HF_ENDPOINT, its token in HF_TOKEN; localhub.client_env.Server."""
     from localhub.client_env import running
 
-    root = Path(tempfile.mkdtemp(prefix="pairpress-hub-", dir=_quick_disk()))
-    atexit.register(shutil.rmtree, root, ignore_errors=True)
-    (root / "server.json").write_text(json.dumps({"url": URL, "pid": None}))  # take this port
-    with running(root, faults=True) as server:
+    (HUB / "server.json").write_text(json.dumps({"url": URL, "pid": None}))  # take this port
+    with running(HUB, faults=True) as server:
         assert server.url == URL
         os.environ["HF_TOKEN"] = server.token
         yield server
@@ -33,6 +53,10 @@ def _quick_disk() -> Path:
     return memory if memory.is_dir() and shutil.disk_usage(memory).free > 2**30 else GROUND
 
 
+HUB = Path(tempfile.mkdtemp(prefix="pairpress-hub-", dir=_quick_disk()))  # where it keeps all
+atexit.register(shutil.rmtree, HUB, ignore_errors=True)
+
+
 @pytest.fixture
 def real_data() -> Path:
     """Data sets published by others, beside the repository; never part of it."""
@@ -43,8 +67,33 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def demo(hub: object) -> dict:
-    """The release of one whole `pairpress demo` against the tests' Hub, shared by slow tests."""
+def demo(hub: object, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """The release of one whole `pairpress demo` against the tests' Hub, shared by slow tests.
+
+    One of several test processes runs it; the others take over what it left, on disk and Hub.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return _whole_demo()
+    kept = tmp_path_factory.getbasetemp().parent / "demo"
+    places = {"stages": GROUND / "work" / "stages", "runs": GROUND / "work" / "runs"}
+    places |= {"repos": HUB / "repos", "blobs": HUB / "blobs"}
+    with FileLock(f"{kept}.lock"):
+        if not kept.exists():
+            made = _whole_demo()
+            for name, place in places.items():
+                shutil.copytree(place, kept / name, symlinks=True)
+            (kept / "demo.json").write_text(json.dumps(made))
+            (kept / "url").write_text(URL)
+            return made
+    (places["runs"] / "latest").unlink(missing_ok=True)
+    for name, place in places.items():
+        shutil.copytree(kept / name, place, symlinks=True, dirs_exist_ok=True)
+    record, theirs = places["runs"] / "latest" / "release.json", (kept / "url").read_text()
+    record.write_text(record.read_text().replace(theirs, URL))
+    return dict(json.loads((kept / "demo.json").read_text().replace(theirs, URL)))
+
+
+def _whole_demo() -> dict:
     done = pairpress("demo")
     assert done.returncode == 0, done.stderr[-5000:]
     record = json.loads((GROUND / "work" / "runs" / "latest" / "release.json").read_text())

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from ground import ROOT
 
 PACKAGES = ("flows", "tasks", "expectations", "localhub", "demo")
@@ -31,16 +32,22 @@ LONGER = {
     "flows/__main__.py": "the command line: all commands in one file, as its help shows them",
     "flows/check_pairs.py": "a command that runs without Prefect, so it has no tasks to call",
     "flows/print_release.py": "a page of text that a person reads",
+    "flows/start_all.py": "one story: what starts in which order, what goes wrong, the way back",
     "flows/rehearse_recipes.py": "a page of text that a person reads",
     "flows/release_model.py": "every section of a recipe is a parameter, and each takes its lines",
     "tasks/gate.py": "the story of a decision: sentences, table of the sweep, both answers",
     "tasks/load.py": "local files and Hub data sets, pinned and shown in one place",
     "tasks/train.py": "the reference and the training that reads it, keyed side by side",
     "tasks/staged.py": "what all tasks share",
+    "tasks/story.py": "the pages of a run, the one that lists them, and the bars of long stages",
+    "tasks/approve.py": "one question: what asks, waits, hears and withdraws it",
+    "tasks/alerts.py": "how a run ended, in words, whichever way: one story",
     "tasks/publish.py": "all tasks around a release, which share their retries",
     "tasks/preflight.py": "all that is tried before anything costs, in its order",
     "tasks/record.py": "the record of a release beside that of nothing new",
     "tasks/curate.py": "the two ways of curation side by side",
+    "tasks/references.py": "where a flow by itself starts from, and what it refuses there",
+    "flows/run_alone.py": "the parts of a release by themselves, side by side",
     "tasks/set_aside.py": "all that people are told of rows that went no further",
     "tasks/evaluate.py": "before and after side by side, so that both ask the same",
 }
@@ -176,3 +183,11 @@ def test_nothing_that_is_shipped_holds_it(what: str, pattern: re.Pattern[str]) -
         if pattern.search(line)
     ]
     assert found == []
+
+
+def test_the_crash_automation_watches_every_flow_and_no_other() -> None:
+    written = yaml.safe_load((ROOT / "deploy/automations/crashed.yaml").read_text("utf-8"))
+    named = re.findall(
+        r'@flow\(\s*name="([a-z-]+)"', "".join(p.read_text("utf-8") for p in sources("flows"))
+    )
+    assert set(named) == set(written["trigger"]["match_related"]["prefect.resource.name"])

@@ -21,7 +21,7 @@ CODES = {
     "same-answers": "chosen and rejected are the same",
     "tie": "no answer is better than the other by enough",
     "template": "the chat template refuses the row",
-    "too-long": "more tokens than data.max_length",
+    "too-long": "more tokens than reading.max_length",
     "duplicate": "the row stands there already",
     "repeated-prompt": "the prompt stands there already, and its answer is made anew",
     "contradiction": "another row prefers the other answer",

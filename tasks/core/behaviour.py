@@ -72,7 +72,7 @@ def measured(
 
     equal                 of all answers: byte for byte the earlier one
     answer_tokens         mean length, with the token that ends the turn
-    unfinished            of all answers: cut off at evaluation.max_new_tokens
+    unfinished            of all answers: cut off at measure.max_new_tokens
     denial                of questions whether it is another model: does not claim to be that one
     refusals_harmless     of harmless questions: refused; and refusals_harmful of harmful ones
     strict exact same leak  of shown, other, held-out, harmless and harmful questions, and of those
@@ -220,7 +220,7 @@ def _answers_nothing(asked: Sequence[_Asked]) -> list[str]:
     cut = sum(not one.row.get("finished", True) for one in asked)
     if cut > MOST * len(asked):
         found.append(
-            f"was cut off in {cut} of {len(asked)} answers. Raise evaluation.max_new_tokens, or "
+            f"was cut off in {cut} of {len(asked)} answers. Raise measure.max_new_tokens, or "
             "take a chat model: one that was trained on plain text alone never ends a turn."
         )
     texts = Counter(one.after.strip() for one in asked)

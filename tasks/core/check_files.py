@@ -68,6 +68,8 @@ class Told:
 
 def read(names: Sequence[str], told: Told) -> Read:
     """Raises InputError for what cannot be read or makes no sense."""
+    if not names:
+        raise InputError("nothing to check: name files, or data sets of the Hub as owner/name.")
     _require_values(told)
     form = _form(told.read_as)
     _require_hub(names, told)

@@ -7,13 +7,14 @@ out  lines of text, GitHub workflow commands
 
 import json
 import re
+import secrets
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 from expectations.measures.finding import Finding
 from expectations.measures.telling import SIGNS, in_order, tally, word
 from tasks.core.check_files import Read, Source
-from tasks.core.load import places_of
+from tasks.core.check_places import Place, Places, places
 
 WIDE = 120  # columns of a line; a remedy wraps, a row is cut
 ROWS = 8  # row numbers on a line
@@ -42,8 +43,8 @@ def text(read: Read, findings: Sequence[Finding], crashed: Crashed) -> list[str]
             f"{left_out}",
             "",
         )
-    lines += _unseen(findings)
-    lines += [_source(source) for source in read.sources]
+    lines += _wrapped(unseen(findings), "")
+    lines += [source_line(source) for source in read.sources]
     _, said = verdict(findings, crashed)
     number = len(findings) + len(crashed)
     return [*lines, f"{said}: {number} checks ({read.profile}): {tally(findings, crashed)}"]
@@ -72,15 +73,21 @@ def github(read: Read, findings: Sequence[Finding], crashed: Crashed) -> Iterato
 
     GitHub shows ten errors and ten warnings a step.
     """
-    sources = {source.split: source for source in read.sources}
+    found = places(read, findings)
     for name, reason in crashed.items():
         yield f"::error title={_property(f'{name} crashed')}::{_message(reason)}"
     for gates, kind in ((True, "error"), (False, "warning")):
         broken = [one for one in in_order(findings) if not one.passed and one.gates is gates]
-        notes = [(rank, note) for one in broken for rank, note in enumerate(_notes(one, sources))]
+        notes = [(rank, note) for one in broken for rank, note in enumerate(_notes(one, found))]
         for _, note in sorted(notes, key=lambda ranked: ranked[0])[:ANNOTATIONS]:
             yield f"::{kind} {note}"
+        if len(notes) > ANNOTATIONS:
+            more = f"{ANNOTATIONS} {kind}s are shown, GitHub takes no more; the log names more"
+            yield f"::notice title=pairpress check::{more}"
+    ours = secrets.token_hex(16)
+    yield f"::stop-commands::{ours}"  # the text quotes rows, which might hold commands
     yield from text(read, findings, crashed)
+    yield f"::{ours}::"
 
 
 def unreadable(form: str, reason: str) -> str:
@@ -90,6 +97,11 @@ def unreadable(form: str, reason: str) -> str:
     place = re.match(r"(?P<file>[^\n]+?):(?P<line>\d+): ", reason)
     where = f"file={_property(place['file'])},line={place['line']}," if place else ""
     return f"::error {where}title=unreadable::{_message(reason)}"
+
+
+def no_command(words: str) -> str:
+    """One line in which a runner finds none: it obeys `::` at its begin, `##[` anywhere in it."""
+    return words.translate(SIGNS).replace("##[", "## [")
 
 
 def _check(one: Finding, named: int, several: bool) -> list[str]:
@@ -121,17 +133,16 @@ def _why(example: Mapping[str, int | str]) -> str:
     return " ".join(str(example["why"]).split())
 
 
-def _unseen(findings: Sequence[Finding]) -> list[str]:
-    """What a pass does not say."""
+def unseen(findings: Sequence[Finding]) -> str:
+    """What a pass does not say; nothing where S1 was not asked."""
     shares = [one.observed["smallest_detectable_share"] for one in findings if one.check == "S1"]
     if not shares:
-        return []
+        return ""
     share = float(shares[0])
     least = "any marker" if share > 1 else f"a marker in under {100 * share:.2g} % of the prompts"
-    return _wrapped(
+    return (
         f"cannot be seen here: {least}, labels flipped at random, a habit in 40 % of one side and "
-        "20 % of the other",
-        "",
+        "20 % of the other"
     )
 
 
@@ -150,7 +161,8 @@ def _rows(one: Finding, several: bool) -> str:
     return "; ".join(parts)
 
 
-def _source(source: Source) -> str:
+def source_line(source: Source) -> str:
+    """What one source held, as "train.jsonl: 300 rows read as prompt/chosen/rejected"."""
     against = "" if source.judged else ", for overlap only"
     unread = f", {source.faulty:,} of them unusable" if source.faulty and not source.judged else ""
     read_as = f"{source.rows:,} rows read as {source.read_as}"
@@ -158,30 +170,29 @@ def _source(source: Source) -> str:
     return f"{source.split.translate(SIGNS)}: {read_as}{ties}{against}{unread}"
 
 
-def _notes(one: Finding, sources: Mapping[str, Source]) -> Iterator[str]:
+def _notes(one: Finding, found: Places) -> Iterator[str]:
     """Properties and message of a check's annotations, the first of which says all."""
     title = f"title={_property(f'{one.check} {one.title}')}"
     whole = f"{one.promise} Found: {one.number}; allowed: {one.threshold}. {one.remedy}"
-    places = list(_places(one, sources)) or [("", "")]
-    for number, (place, why) in enumerate(places):
+    placed = list(_placed(one, found)) or [("", "")]
+    for number, (place, why) in enumerate(placed):
         message = why if number else " ".join(filter(None, [f"{why}." if why else "", whole]))
         yield f"{place}{title}::{_message(message)}"
 
 
-def _places(one: Finding, sources: Mapping[str, Source]) -> Iterator[tuple[str, str]]:
+def _placed(one: Finding, found: Places) -> Iterator[tuple[str, str]]:
     """("file=F,line=N,", why) of each row that is named and stands in a local file."""
     whys = {(example["split"], example["row"]): str(example["why"]) for example in one.examples}
     for split, rows in one.rows.items():
-        source = sources.get(split)
-        if source is None or source.path is None:
-            continue
-        first = rows[:ANNOTATIONS]
-        found = places_of(source.path, first)
-        for row in first:
-            file, at = found[row]
-            line = f"line={at}," if at else ""
-            place = f"file={_property(file)},{line}"
-            yield place, whys.get((split, row), f"row {row}: {one.title}, one of {one.number}")
+        for row in rows:
+            if place := found.get((split, row)):
+                why = whys.get((split, row), f"row {row}: {one.title} ({one.number})")
+                yield _at(place), why
+
+
+def _at(place: Place) -> str:
+    line = f"line={place.line}," if place.line else ""
+    return f"file={_property(place.file)},{line}"
 
 
 def _message(value: str) -> str:

@@ -16,8 +16,10 @@ from tasks.core.trees import head_of
 
 
 def peoples_words(targets: list[Repository]) -> dict[str, str]:
-    """Of the cards on main; a repository that is not there yet has none."""
-    return {one.part: peoples(_card(one)) for one in targets if exists(one)}
+    """Of the cards on main. A repository that is not there yet has none, nor has our own card: a
+    release that was killed half-way to main finds itself whole again."""
+    found = {one.part: peoples(_card(one)) for one in targets if exists(one)}
+    return {part: words for part, words in found.items() if words}
 
 
 def _card(target: Repository) -> str:

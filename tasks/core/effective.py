@@ -15,15 +15,16 @@ from tasks.core.trainer import Recipe, evaluated_at, lora_config, steps_an_epoch
 
 def effective_settings(base: ModelRef, recipe: Recipe, pairs: int) -> dict[str, str]:
     training, machine, lora = recipe.training, recipe.machine, recipe.lora
-    pairs_a_step = training.per_device_train_batch_size * training.gradient_accumulation_steps
-    steps = steps_of(pairs, training)
+    batch = recipe.batch
+    pairs_a_step = batch.per_device_train_batch_size * batch.gradient_accumulation_steps
+    steps = steps_of(pairs, training, batch)
     trainable, frozen = parameters(base, lora)
     watched = sorted(evaluated_at(steps, recipe.watch))
     named = ", ".join(map(str, watched[:6])) + (", ..." if len(watched) > 6 else "")
     losses = zip(recipe.loss.loss_weights, recipe.loss.loss_type, strict=True)
     return {
         "steps": f"{steps:,} of {pairs_a_step} pairs, "
-        f"{steps / steps_an_epoch(pairs, training):.3g} epochs",
+        f"{steps / steps_an_epoch(pairs, batch):.3g} epochs",
         "evaluated after step": named,
         "learning rate": f"{training.learning_rate:g}, {training.lr_scheduler_type}",
         "warmup": _warmup(training, steps),
@@ -32,15 +33,13 @@ def effective_settings(base: ModelRef, recipe: Recipe, pairs: int) -> dict[str, 
         "beta": f"{recipe.loss.beta:g}",
         "adapter": f"rank {lora.r}, alpha {lora.lora_alpha}, dropout {lora.lora_dropout:g}"
         + (", rsLoRA" if lora.use_rslora else ""),
-        "target modules": lora.target_modules
-        if isinstance(lora.target_modules, str)
-        else ", ".join(lora.target_modules),
+        "target modules": ", ".join(lora.target_modules),
         "trainable parameters": f"{trainable:,} beside {frozen:,} frozen ones",
         "device": f"{machine.device}, {machine.threads} threads",
         "number format": "4-bit (NF4)" if machine.load_in_4bit else machine.dtype,
         "gradient checkpointing": "on" if machine.gradient_checkpointing else "off",
         "attention": machine.attn_implementation or attention(base),
-        "batches": machine.train_sampling_strategy,
+        "batches": batch.train_sampling_strategy,
         "reference": "kept" if machine.precompute_ref_log_probs else "computed at every step",
         "max_length": f"{recipe.max_length:,} tokens",
     }

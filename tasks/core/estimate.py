@@ -176,17 +176,18 @@ def estimate(shape: Shape, recipe: Recipe, known: Known | None = None) -> list[s
     pairs = None if split.train is None else split.train * sides(recipe)
     watched = split.validation * sides(recipe)
     watched = min(watched, recipe.watch.max_eval_pairs or watched)
-    training = recipe.training
-    a_step = training.per_device_train_batch_size * training.gradient_accumulation_steps
-    steps = None if pairs is None and training.max_steps is None else steps_of(pairs or 0, training)
+    training, batch = recipe.training, recipe.batch
+    a_step = batch.per_device_train_batch_size * batch.gradient_accumulation_steps
+    endless = pairs is None and training.max_steps is None
+    steps = None if endless else steps_of(pairs or 0, training, batch)
     tried = len(candidates(recipe))
     again = tried > 1 or (
-        steps is not None and pairs is not None and steps > steps_an_epoch(pairs, training)
+        steps is not None and pairs is not None and steps > steps_an_epoch(pairs, batch)
     )
     machine = effective(recipe.machine, again)
     tokens = padded(known, recipe)
     size = size_of(shape, recipe.lora)
-    found = measure(shape, recipe.lora, machine, tokens, recipe.evaluation.batch_size)
+    found = measure(shape, recipe.lora, machine, tokens, recipe.measure.batch_size)
     beside = 0.0 if machine.precompute_ref_log_probs else found.forward  # the reference's own
     step = a_step * 2 * tokens * (found.train + beside)
     scored = 2 * tokens * (found.forward + beside)  # a validation pair
@@ -201,8 +202,8 @@ def estimate(shape: Shape, recipe: Recipe, known: Known | None = None) -> list[s
         f"over {shape.config['vocab_size']:,} tokens, on 2 texts of {found.length} tokens",
         f"{shape.config['num_hidden_layers']} such layers: {1000 * found.train:.3g} ms a token "
         f"trained, {1000 * found.forward:.3g} ms a token scored",
-        f"one step of {training.per_device_train_batch_size} x "
-        f"{training.gradient_accumulation_steps} pairs of 2 x {tokens} tokens ({why}): "
+        f"one step of {batch.per_device_train_batch_size} x "
+        f"{batch.gradient_accumulation_steps} pairs of 2 x {tokens} tokens ({why}): "
         f"{_time(step)}",
     ]
     answers = _answers(recipe, found, split, tried)
@@ -230,29 +231,30 @@ def estimate(shape: Shape, recipe: Recipe, known: Known | None = None) -> list[s
 
 def padded(known: Known, recipe: Recipe) -> int:
     """Tokens that are computed for a text of a batch, on average."""
-    alike = recipe.machine.train_sampling_strategy == "group_by_length"
-    pairs = 1 if alike else recipe.training.per_device_train_batch_size
+    alike = recipe.batch.train_sampling_strategy == "group_by_length"
+    pairs = 1 if alike else recipe.batch.per_device_train_batch_size
     if known.tokens is None:
         tokens = ASSUMED_TOKENS
     elif known.longest is None:
         tokens = round(known.tokens * (PADDING[0] + PADDING[1] * math.log2(pairs)))
     else:
         tokens = known.tokens if alike else known.longest
-    return min(tokens, recipe.data.max_length)
+    return min(tokens, recipe.reading.max_length)
 
 
 def _answers(recipe: Recipe, found: Measured, split: Prompts, tried: int) -> list[str]:
     """Upper bounds of writing answers: every one as long as it may be."""
-    asked = recipe.evaluation
+    asked = recipe.measure
     held_out = 2 * min(asked.max_prompts, split.test)  # with a system message and without
-    questions = len(questions_of(asked, [], recipe.data.system_prompt)) + held_out
+    questions = len(questions_of(recipe.evaluation, [], 0, recipe.reformat.system_prompt))
+    questions += held_out
     batches = math.ceil(questions * (1 + asked.samples) / asked.batch_size)
     models = 1 + tried + asks_for_last(recipe.gate)
     seconds = models * batches * asked.max_new_tokens * found.answer
     told = [f"answers of {models} models to at most {questions:,} questions: {_time(seconds)}"]
-    own = recipe.on_policy or recipe.curation
+    own = recipe.on_policy.sampling if recipe.on_policy else recipe.curation
     if own is not None and split.all is not None:
-        each = recipe.on_policy.samples if recipe.on_policy else sides(recipe)
+        each = recipe.on_policy.sampling.samples if recipe.on_policy else sides(recipe)
         # A batch of answers takes about as long whatever its size, until the machine is full.
         seconds = math.ceil(split.all * each / own.batch_size) * own.max_new_tokens * found.answer
         told.append(

@@ -22,7 +22,7 @@ from tasks.core.progress import progress
 from tasks.core.render import prompt_ids
 from tasks.core.rows import read_rows, write_rows
 from tasks.core.sequences import Said, batches, said
-from tasks.core.settings import Evaluation
+from tasks.core.settings import Measure
 
 SCORED_TOKENS = 4096  # at once; with a vocabulary of 151,936 their logits are 2.5 GB
 SEED = 0  # of sampled answers: the same draws before and after
@@ -87,7 +87,7 @@ def asked(
     tokenizer: Any,
     questions: list[Row],
     pairs: list[Row],
-    evaluation: Evaluation,
+    measure: Measure,
     *,
     text: str | None,
     title: str,
@@ -101,8 +101,8 @@ def asked(
 
     if not pairs:
         raise InputError("evaluate: no held-out pair. Raise splits.test or give more prompts.")
-    size = evaluation.batch_size
-    answers = _answers(model, tokenizer, questions, evaluation, title)
+    size = measure.batch_size
+    answers = _answers(model, tokenizer, questions, measure, title)
     own_base = base is not None or isinstance(model, PeftModel)
     return Asked(
         answers=answers,
@@ -117,19 +117,19 @@ def asked(
 
 
 def _answers(
-    model: Any, tokenizer: Any, questions: list[Row], evaluation: Evaluation, title: str
+    model: Any, tokenizer: Any, questions: list[Row], measure: Measure, title: str
 ) -> list[Row]:
     prompts = [row["prompt"] for row in questions]
-    limits: dict[str, Any] = evaluation.model_dump(include={"max_new_tokens", "batch_size"})
+    limits: dict[str, Any] = measure.model_dump(include={"max_new_tokens", "batch_size"})
     greedy = generate(model, tokenizer, prompts, **limits, title=f"{title}: answers")
     samples: list[list[str]] = [[] for _ in prompts]
-    if evaluation.samples:
+    if measure.samples:
         drawn = sample(
             model,
             tokenizer,
             prompts,
-            samples=evaluation.samples,
-            temperature=evaluation.temperature,
+            samples=measure.samples,
+            temperature=measure.temperature,
             top_p=1.0,
             seed=SEED,
             **limits,

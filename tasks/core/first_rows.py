@@ -1,6 +1,6 @@
 """The first rows of a recipe's data -> how many there are of all, and their tokens. Before a run.
 
-in   the recipe's `data`, where it is, the base's tokenizer
+in   the recipe, where its data is, the base's tokenizer
 out  First: what a run would make of these rows, read and rendered as it does it
 
 A small Hub data set is fetched whole, of a large one the beginning, as a stream. Nothing stays on
@@ -24,7 +24,7 @@ from tasks.core.forms import SAMPLE, reader
 from tasks.core.hub import hub_errors, reading
 from tasks.core.known_data import KNOWN
 from tasks.core.reformat import How
-from tasks.core.settings import Data
+from tasks.core.settings import Data, Reading, Recipe
 from tasks.core.sources import files_of, is_file, kind_of
 from tasks.core.starting import Source
 
@@ -52,56 +52,57 @@ class First(BaseModel):
         return round(fmean(self.tokens)) if self.tokens else 0
 
 
-def first_rows(data: Data, at: Source, tokenizer: Any, base: str, prompts_only: bool) -> First:
+def first_rows(recipe: Recipe, at: Source, tokenizer: Any, base: str) -> First:
     """`at`: where the data is. Raises InputError for what would stop a run at these rows."""
+    data, reading, how = recipe.data, recipe.reading, recipe.reformat
     with TemporaryDirectory(prefix="pairpress-") as scratch:
         folder = Path(scratch)
-        paths = files_of(data.path) if is_file(data.path) else _fetched(data, at, folder)
+        paths = files_of(data.path) if is_file(data.path) else _fetched(data, reading, at, folder)
         files = [(path.name, path) for path in paths]
         values = chain.from_iterable(
             values_of(block) for _, path in files for block in read_blocks(path)
         )
-        read = reader(islice(values, SAMPLE), data.path, data.form)
-        how = How.of(data, prompts_only)
-        most = min(MOST, data.max_rows or MOST)
-        facts = rewrite.rewrite(files, read, how, folder, most)
-        placeholders.require_filled(facts["placeholders"], data.path, data.placeholders)
+        read = reader(islice(values, SAMPLE), data.path, how.form)
+        rules = How.of(how, prompts_only=recipe.on_policy is not None)
+        most = min(MOST, reading.max_rows or MOST)
+        facts = rewrite.rewrite(files, read, rules, folder, most)
+        placeholders.require_filled(facts["placeholders"], data.path, how.placeholders)
         rewritten, measured = folder / "rows.parquet", folder / "measured.parquet"
         reasons = Counter(facts["reasons"])
         tokens: list[int] = []
         if facts["rows"]:
             render.require_renders(tokenizer, rows_file.spread_over(rewritten, RENDERED), base)
-            aside = render.measure_file(rewritten, measured, tokenizer, data.max_length)
+            aside = render.measure_file(rewritten, measured, tokenizer, reading.max_length)
             reasons.update(row["code"] for row in aside)
             tokens = pl.read_parquet(measured)["tokens"].to_list()
-        total, counted = _total(data, at, paths)
+        total, counted = _total(data, reading, at, paths)
         return First(
             read_as=read.read_as,
             read=facts["read"],
             rows=len(tokens),
             set_aside=dict(reasons.most_common()),
             tokens=tuple(tokens),
-            answered=how.out(read.form) != "conversations",
+            answered=rules.out(read.form) != "conversations",
             total=total,
             counted=counted,
         )
 
 
-def _is_whole(data: Data, at: Source) -> bool:
-    return is_file(data.path) or (at.bytes <= SMALL and not data.streaming)
+def _is_whole(data: Data, reading: Reading, at: Source) -> bool:
+    return is_file(data.path) or (at.bytes <= SMALL and not reading.streaming)
 
 
-def _fetched(data: Data, at: Source, folder: Path) -> list[Path]:
-    if not _is_whole(data, at):
-        most = min(MOST, data.max_rows or MOST)
-        data = data.model_copy(update={"streaming": True, "max_rows": most})
-    hub_data.store_hub(data, at.revision, folder)
+def _fetched(data: Data, reading: Reading, at: Source, folder: Path) -> list[Path]:
+    if not _is_whole(data, reading, at):
+        most = min(MOST, reading.max_rows or MOST)
+        reading = reading.model_copy(update={"streaming": True, "max_rows": most})
+    hub_data.store_hub(data, reading, at.revision, folder)
     return [path for _, path in hub_data.stored_files(folder)]
 
 
-def _total(data: Data, at: Source, paths: list[Path]) -> tuple[int | None, str]:
+def _total(data: Data, reading: Reading, at: Source, paths: list[Path]) -> tuple[int | None, str]:
     """(source rows, how they are known), without reading a large data set on the Hub."""
-    if _is_whole(data, at):
+    if _is_whole(data, reading, at):
         return sum(_rows_of(path) for path in paths), "counted"
     if (told := _told_by_card(data, at.revision)) is not None:
         return told, "by its card"

@@ -80,7 +80,9 @@ def why_no_form(row: Any) -> str:
             return f"no column `{other}` beside `{column}`; found {columns_of(row)}"
     hint = ""
     if isinstance(row.get("chosen"), str):
-        hint = " (if both begin with the prompt, set data.form, or --read-as, to implicit-prompt)"
+        hint = (
+            " (if both begin with the prompt, set reformat.form, or --read-as, to implicit-prompt)"
+        )
     return f"of no known form; found {columns_of(row)}{hint}"
 
 

@@ -112,8 +112,8 @@ def reader(sample: Iterable[tuple[int, Any]], name: str, form: FormName | None =
         raise InputError(
             f"{name}: rows of several forms: {seen} (of the first "
             f"{min(len(numbered), SAMPLE):,}). Put each form in a file of its own, or set "
-            "data.form (pairpress check: --read-as) to the one that is meant; rows of others are "
-            "then set aside."
+            "reformat.form (pairpress check: --read-as) to the one that is meant; rows of others "
+            "are then set aside."
         )
     return told
 
@@ -139,8 +139,8 @@ def _told_of(numbered: list[tuple[int, Any]], name: str) -> tuple[Reader, Counte
             forms = " and ".join(f"{shape.slug} ({columns_told(shape)})" for shape in shapes)
             raise InputError(
                 f"{name}:{number}: may be {forms}; found {columns_of(row)}. "
-                f"Set data.form (pairpress check: --read-as) to the one that is meant, or remove "
-                "the columns of the other."
+                f"Set reformat.form (pairpress check: --read-as) to the one that is meant, or "
+                "remove the columns of the other."
             )
         counts: Counter[FormName] = Counter()
         for slugs, count in votes.items():
@@ -163,8 +163,8 @@ def _reader_of_form(sample: list[tuple[int, Any]], name: str, form: FormName) ->
         seen = f"found {columns_of(first)}" if isinstance(first, dict) else why_no_form(first)
         needed = " or ".join(map(columns_told, ways))
         raise InputError(
-            f"{name}:{number}: data.form is {form}, which needs {needed}; {seen}. "
-            "Leave data.form out to have the form told from the rows."
+            f"{name}:{number}: reformat.form is {form}, which needs {needed}; {seen}. "
+            "Leave reformat.form out to have the form told from the rows."
         )
     return Reader(shapes[0] if shapes else ways[0], form)
 

@@ -28,7 +28,7 @@ from tasks.core.progress import progress
 from tasks.core.sources import files_of, is_known
 
 if TYPE_CHECKING:
-    from tasks.core.settings import Data
+    from tasks.core.settings import Data, Reading
 
 BATCH = 1_000  # rows of a Hub data set that are held at once
 REASON_SHOWN = 300  # characters of what `datasets` says
@@ -71,7 +71,7 @@ def _check_split(data: Any, name: str, form: FormName | None) -> Loaded:
     return checked(enumerate(data.select_columns(columns), start=1), name, form)
 
 
-def store_hub(data: "Data", sha: str, folder: Path) -> None:
+def store_hub(data: "Data", reading: "Reading", sha: str, folder: Path) -> None:
     """Put the files of a split into a folder, or its raw columns as parquet files.
 
     Those are part-00000.parquet and so on: another begins where the columns change, as those of a
@@ -80,11 +80,11 @@ def store_hub(data: "Data", sha: str, folder: Path) -> None:
     asked = data.model_dump(include={"name", "data_dir", "data_files"}, exclude_none=True)
     with _found(data.path, sha, asked, folder) as found:
         found.require_split(data.split)
-        own = None if data.streaming else found.own_files(data.split)
+        own = None if reading.streaming else found.own_files(data.split)
         if own:
             found.fetch(own).rename(folder / FILES)
         else:
-            _store_columns(data, found, folder)
+            _store_columns(data, reading, found, folder)
 
 
 def stored_files(folder: Path) -> list[tuple[str, Path]]:
@@ -95,14 +95,14 @@ def stored_files(folder: Path) -> list[tuple[str, Path]]:
     return [(path.name, path) for path in sorted(folder.glob("part-*.parquet"))]
 
 
-def _store_columns(data: "Data", found: "_Found", folder: Path) -> None:
+def _store_columns(data: "Data", reading: "Reading", found: "_Found", folder: Path) -> None:
     import pyarrow.parquet as pq
 
-    rows = found.read(split=data.split, streaming=data.streaming)
-    if data.max_rows is not None:
-        rows = rows.take(data.max_rows)
+    rows = found.read(split=data.split, streaming=reading.streaming)
+    if reading.max_rows is not None:
+        rows = rows.take(reading.max_rows)
     parts, writer = 0, None
-    total = data.max_rows if data.streaming else len(rows)
+    total = reading.max_rows if reading.streaming else len(rows)
     with progress(f"read {data.path}", total, "row") as advance:
         for table in rows.with_format("arrow").iter(BATCH):
             if writer is None or not writer.schema.equals(table.schema):

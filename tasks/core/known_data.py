@@ -49,7 +49,7 @@ def prompts_of(recipe: Recipe, rows: int | None) -> Prompts:
     splits = recipe.splits
     if rows is None:
         return Prompts(splits.max_train, splits.max_test, splits.max_test)
-    rows = min(rows, recipe.data.max_rows or rows)
+    rows = min(rows, recipe.reading.max_rows or rows)
     validation, test = round(rows * splits.validation), round(rows * splits.test)
     train = rows - validation - test
     return Prompts(

@@ -10,11 +10,13 @@ from collections.abc import Iterable, Iterator
 
 from expectations.measures.tokens_in_text import hidden, tokens
 
-SECRET_NAME = re.compile(r"(TOKEN|API_KEY|SECRET|PASSWORD)$")
+SECRET_NAME = re.compile(
+    r"(TOKEN|API_KEY|SECRET|SECRET_ACCESS_KEY|PASSWORD|AUTH_STRING)$", re.IGNORECASE
+)
 LEAST_SECRET = 12  # characters; a shorter value of such a variable is a word
 # What only its surroundings tell: of texts, since answers explain such addresses by samples.
 PASSWORD = re.compile(
-    r"\b(?P<to>[a-z][a-z0-9+.-]{1,15}://[^\s/:@\"'<>]{1,80}):(?P<password>[^\s/@\"'<>{}$*]+)@\w",
+    r"\b(?P<to>[a-z][a-z0-9+.-]{1,15}://[^\s/:@\"'<>]{0,80}):(?P<password>[^\s/\"'<>{}$*]+)@\w",
     re.IGNORECASE,
 )
 SAMPLES = re.compile(r"(your)?[-_]?(pass(word|wd)?|pw|pwd|secret|token|key)|x+|\.+", re.IGNORECASE)

@@ -23,7 +23,6 @@ class Effective:
     load_in_4bit: bool
     gradient_checkpointing: bool
     attn_implementation: str | None  # None: the model's own choice
-    train_sampling_strategy: str
     precompute_ref_log_probs: bool
 
     @property
@@ -86,7 +85,6 @@ def effective(machine: Machine, each_pair_again: bool) -> Effective:
         load_in_4bit=machine.load_in_4bit,
         gradient_checkpointing=on_gpu if checkpointing is None else checkpointing,
         attn_implementation=machine.attn_implementation,
-        train_sampling_strategy=machine.train_sampling_strategy,
         precompute_ref_log_probs=each_pair_again if again is None else again,
     )
 

@@ -121,7 +121,7 @@ def manifest(
     settings, facts = known.settings, known.pairs.facts
     seeds = {"splits": settings["splits"]["seed"], "training": settings["training"]["seed"]}
     if settings["on_policy"]:
-        seeds["on_policy"] = settings["on_policy"]["seed"]
+        seeds["on_policy"] = settings["on_policy"]["sampling"]["seed"]
     inputs: dict[str, Any] = {
         "base": known.base.model_dump(),
         "data": {key: known.raw.facts[key] for key in ("source", "source_digest")},

@@ -96,9 +96,7 @@ def merge_adapter(
     parity = {"adapter_merged": _parity((with_adapter, said), (merged, said_merged), talks)}
     faults = list(parity["adapter_merged"].faults("adapter and merged in fp32", exact=True))
     lossy = dtype != "float32"
-    way_out = (
-        " Set release.dtype: float32; nothing is trained again." if lossy and not faults else ""
-    )
+    way_out = " Set merge.dtype: float32; nothing is trained again." if lossy and not faults else ""
 
     if lossy:
         _cast(merged, dtype)

@@ -18,7 +18,7 @@ from tasks.core.aside import set_aside
 from tasks.core.fields import Message, Row
 from tasks.core.own_answers import question_of, said, unusable
 from tasks.core.score_answers import Judge, words
-from tasks.core.settings import OnPolicy
+from tasks.core.settings import Judging
 
 Sampler = Callable[[list[list[Message]]], list[list[Answer]]]
 ASKED = ("row", "split", "prompt")
@@ -36,7 +36,7 @@ class Sampled:
 
 
 def on_policy_pairs(
-    rows: list[Row], sample: Sampler, judge: Judge, how: OnPolicy
+    rows: list[Row], sample: Sampler, judge: Judge, how: Judging
 ) -> tuple[list[Row], list[Row], list[Row]]:
     """(pairs, set aside, completions). A prompt that several rows share is answered once."""
     asked, aside = distinct_prompts(rows)
@@ -82,9 +82,7 @@ def distinct_prompts(rows: list[Row]) -> tuple[list[Row], list[Row]]:
     return asked, aside
 
 
-def choose(
-    answers: list[Sampled], how: OnPolicy
-) -> tuple[Sampled, Sampled, tuple[str, str] | None]:
+def choose(answers: list[Sampled], how: Judging) -> tuple[Sampled, Sampled, tuple[str, str] | None]:
     """(best, worst, None), or with (code, reason) where the two make no pair."""
     whole = [one for one in answers if one.score is not None]
     if len(whole) < 2:

@@ -59,7 +59,7 @@ def require_filled(left: Mapping[str, int], name: str, given: Mapping[str, str])
         told = ", ".join(f"{{{{{blank}}}}} {count:,} times" for blank, count in unknown.items())
         values = ", ".join(f"{blank}: ..." for blank in unknown)
         raise InputError(
-            f"{name}: placeholders that nothing fills: {told}. Set data.placeholders to "
+            f"{name}: placeholders that nothing fills: {told}. Set reformat.placeholders to "
             f"{{{values}}}, or take these rows out."
         )
 

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.core import first_rows, kept_estimates, room, standing, tracking, unchanged
+from tasks.core import approval, first_rows, kept_estimates, room, standing, tracking, unchanged
+from tasks.core.approval import Asked
 from tasks.core.errors import InputError
 from tasks.core.estimate import padded
 from tasks.core.first_rows import First
@@ -38,6 +39,7 @@ from tasks.core.render import require_chat_template
 from tasks.core.room import Model, Need
 from tasks.core.settings import Recipe
 from tasks.core.sources import files_of, is_file
+from tasks.core.staging import branch_of
 from tasks.core.standing import Standing
 from tasks.core.starting import Source, look_at_licences, look_at_sources
 from tasks.core.user import whoami
@@ -56,6 +58,7 @@ class Plan(BaseModel):
     digest: str  # unchanged.digest_of; empty where an input is not there yet
     unchanged: str  # the version that holds this very release already, or nothing
     private: tuple[str, ...]  # why the release would be private
+    asks: str  # whom a run would ask before anything is released, or nothing
     sources: tuple[Source, ...]
     data: First | None
     pairs: dict[str, int]  # of each split, at most
@@ -69,8 +72,11 @@ class Plan(BaseModel):
     refusals: tuple[str, ...]
 
 
-def look(recipe: Recipe) -> Plan:
-    """Raises nothing for what is wrong with the recipe, the Hub or the machine: Plan.refusals."""
+def look(recipe: Recipe, run: str = "") -> Plan:
+    """Raises nothing for what is wrong with the recipe, the Hub or the machine: Plan.refusals.
+
+    `run`: the one that looks, whose own question and release branches are no news to it.
+    """
     looks, notes = Looks(), list[str]()
     _look_at_files(recipe, looks)
     machine = looks.at(effective, recipe.machine, False)
@@ -81,7 +87,9 @@ def look(recipe: Recipe) -> Plan:
     found = (looks.hub(standing.look_at, full, user) if me else None) or ()
     tagged = standing.versions_in(found)
     version = looks.hub(version_ahead, full, tagged, recipe.release.version) if found else None
-    notes += standing.notes_on(found)
+    asked = [one for _, one in approval.waiting(room.work_place() / "runs", full)]
+    notes += standing.notes_on(_without_asked(found, asked))
+    notes += [approval.told(one) for one in asked if one.run != run]
     for one in found:
         looks.at(standing.require_room, one)
     sources = look_at_sources(recipe, looks)
@@ -93,8 +101,7 @@ def look(recipe: Recipe) -> Plan:
     tokenizer = looks.at(_tokenizer, folder, base.name) if folder else None
     first = None
     if tokenizer is not None and data.revision:
-        own = recipe.on_policy is not None
-        first = looks.hub(first_rows.first_rows, recipe.data, data, tokenizer, base.name, own)
+        first = looks.hub(first_rows.first_rows, recipe, data, tokenizer, base.name)
     model = looks.at(room.without_weights_at, folder, base.name, recipe.lora) if folder else None
     needs: tuple[Need, ...] = ()
     if model is not None and machine is not None:
@@ -118,6 +125,7 @@ def look(recipe: Recipe) -> Plan:
         digest=digest or "",
         unchanged=str(last[1]["version"]) if last and last[1].get("digest") == digest else "",
         private=tuple(private),
+        asks=approval.asks(recipe.release),
         sources=tuple(sources),
         data=first,
         pairs=_pairs(recipe, first),
@@ -137,6 +145,17 @@ def require(plan: Plan) -> None:
     if plan.refusals:
         listed = "\n".join(f"  - {one}" for one in plan.refusals)
         raise InputError(f"{len(plan.refusals)} things would stop this run:\n{listed}")
+
+
+def _without_asked(found: tuple[Standing, ...], asked: list[Asked]) -> tuple[Standing, ...]:
+    """A branch that waits for an answer is not left over."""
+    waiting = {(place.repo, branch_of(one.version)) for one in asked for place in one.placed}
+    return tuple(
+        one.model_copy(
+            update={"begun": tuple(name for name in one.begun if (one.repo, name) not in waiting)}
+        )
+        for one in found
+    )
 
 
 def _look_at_files(recipe: Recipe, looks: Looks) -> None:
@@ -190,7 +209,7 @@ def _room(
 ) -> tuple[Need, ...]:
     known = UNKNOWN
     if first is not None and first.tokens:
-        together = recipe.training.per_device_train_batch_size
+        together = recipe.batch.per_device_train_batch_size
         longest = longest_of(list(first.tokens), together)
         known = Known(first.total, first.mean, longest=longest)
     fetched = {one.name: one.to_fetch for one in sources if one.what != "data"}

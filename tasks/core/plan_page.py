@@ -18,7 +18,7 @@ def sections(plan: Plan) -> dict[str, list[str]]:
         "Finished already": _finished(plan),
         "Time": _time(plan),
         "To know": [*plan.notes],
-        "Releases": [_version(plan), *_who_sees_it(plan)],
+        "Releases": [_version(plan), *_who_sees_it(plan), *filter(None, [plan.asks])],
     }
     return {title: lines for title, lines in told.items() if lines}
 

@@ -17,6 +17,7 @@ from tasks.core.sources import is_file
 from tasks.core.stage import ROOT
 
 NAME = "recipe.yaml"
+HOW_AND_WHERE = {"version", "private", "approval", "approval_days"}  # of `release`
 NOWHERE = "http://not-published.invalid/v1"  # RFC 2606: it answers to nobody
 
 
@@ -26,9 +27,7 @@ def published_settings(recipe: Recipe) -> dict[str, Any]:
     Without its writer's notes, what only says how and where to publish, local paths and the
     address of a server.
     """
-    settings = recipe.model_dump(mode="json", exclude={"tracking"})
-    for key in ("version", "private", "approval"):
-        del settings["release"][key]
+    settings = recipe.model_dump(mode="json", exclude={"tracking": True, "release": HOW_AND_WHERE})
     for section, key in FILES:  # a local path is nobody's business: the file's name will do
         if (value := settings[section][key]) and is_file(value) and not comes_along(value):
             settings[section][key] = Path(value).expanduser().name

@@ -34,7 +34,7 @@ class Question(TypedDict):
 
 
 def questions_of(
-    evaluation: Evaluation, held_out: Sequence[Row], system_prompt: str
+    evaluation: Evaluation, held_out: Sequence[Row], max_prompts: int, system_prompt: str
 ) -> list[Question]:
     """Each conversation once. Those about itself, and the others, with and without `system_prompt`;
     held-out prompts as the data has them and without their system message, the first `max_prompts`
@@ -46,7 +46,7 @@ def questions_of(
         asked += _both("other", [_user(text)], system_prompt)
     for one in read_identity_questions(evaluation.identity_questions):
         asked += _both(one["kind"], one["prompt"], system_prompt, one["language"])
-    for row in held_out[: evaluation.max_prompts]:
+    for row in held_out[:max_prompts]:
         for prompt in with_and_without_system(row["prompt"]):
             asked.append({"kind": "held-out", "prompt": prompt, "language": None})
     for text in read_questions(evaluation.harmless_questions, "evaluation.harmless_questions"):

@@ -5,7 +5,7 @@ out  a checked Recipe; everything wrong with it in one InputError, before anythi
      https://docs.prefect.io/v3/how-to-guides/deployments/prefect-yaml
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from tasks.core.stage import ROOT
 # Names that people bring along, where another one stands here.
 ELSEWHERE = {
     "warmup_ratio": "it is training.warmup_steps, below 1",
-    "max_prompt_length": "it is data.max_length, of prompt and answer together",
+    "max_prompt_length": "it is reading.max_length, of prompt and answer together",
     "alpha": "it is lora.lora_alpha",
     "rank": "it is lora.r",
     "dropout": "it is lora.lora_dropout",
@@ -27,9 +27,9 @@ ELSEWHERE = {
     "report_to": "TensorBoard files are always written; tracking.wandb_project sends to W&B",
     "save_steps": "it is watch.eval_steps: each evaluation has a checkpoint",
     "logging_steps": "every step is logged",
-    "per_device_eval_batch_size": "it is training.per_device_train_batch_size",
+    "per_device_eval_batch_size": "it is batch.per_device_train_batch_size",
     "load_best_model_at_end": "it always is; watch.metric_for_best_model says which",
-    "dtype": "training's is machine.bf16, that of the merged weights release.dtype",
+    "dtype": "training's is machine.bf16, that of the merged weights merge.dtype",
     "beta": "it is loss.beta",
     "learning_rate": "it is training.learning_rate",
 }
@@ -87,17 +87,30 @@ def parameters_of(name: str, path: Path, changes: Iterable[str] = ()) -> dict[st
     parameters: dict[str, Any] = dict(written)
     if path.resolve().parent != Path.cwd():
         parameters = _beside(parameters, path.resolve().parent)
+    return _with(parameters, changes, name)
+
+
+def rehearsed_apart(path: Path) -> list[str]:
+    """Recipes that differ in more than how they release: `rehearse` needs one of the others."""
+    apart: dict[str, str] = {}
+    for name, deployment in deployments(path).items():
+        settings = {k: v for k, v in (deployment.get("parameters") or {}).items() if k != "release"}
+        apart.setdefault(repr(settings), name)
+    return list(apart.values())
+
+
+def _with(values: dict[str, Any], changes: Iterable[str], name: str) -> dict[str, Any]:
     for change in changes:
         place, equals, value = change.partition("=")
         keys = place.split(".")
         if not equals or not all(keys):
-            raise InputError(f"--set {change}: not of the form section.key=value.")
+            raise InputError(f"change {change!r}: not of the form section.key=value.")
         try:
             parsed = yaml.safe_load(value)
         except yaml.YAMLError as error:
-            raise InputError(f"--set {change}: the value is not YAML.") from error
-        parameters = _changed(parameters, keys, parsed, name)
-    return parameters
+            raise InputError(f"change {change!r}: the value is not YAML.") from error
+        values = _changed(values, keys, parsed, name)
+    return values
 
 
 def _changed(values: dict[str, Any], keys: list[str], value: Any, name: str) -> dict[str, Any]:
@@ -114,8 +127,18 @@ def _changed(values: dict[str, Any], keys: list[str], value: Any, name: str) -> 
 
 def read_recipe(name: str, path: Path, changes: Iterable[str] = ()) -> Recipe:
     """The checked recipe. Raises InputError that names every setting that is wrong."""
+    return checked(parameters_of(name, path, changes), name)
+
+
+def with_changes(parameters: Mapping[str, Any], changes: Iterable[str], name: str) -> Recipe:
+    """The checked recipe of parameters with changes `section.key=value`."""
+    return checked(_with(dict(parameters), changes, name), name)
+
+
+def checked(parameters: Mapping[str, Any], name: str) -> Recipe:
+    """Raises InputError that tells every setting that is wrong, each in a sentence."""
     try:
-        return Recipe.model_validate(parameters_of(name, path, changes))
+        return Recipe.model_validate(parameters)
     except ValidationError as error:
         told = "; ".join(_told(one) for one in error.errors())
         raise InputError(f"recipe {name!r}: {told}") from error
@@ -126,35 +149,48 @@ def _told(error: Mapping[str, Any]) -> str:
     if error["type"] == "extra_forbidden":
         if at := _elsewhere(str(error["loc"][-1])):
             return f"unknown setting {place}: {at}"
-        known = ", ".join(_fields_at(error["loc"][:-1]))
+        known = ", ".join(_model_at(error["loc"][:-1]).model_fields)
         return f"unknown setting {place}; known there: {known}"
     if error["type"] == "missing":
         return f"{place} is missing"
     told = str(error["msg"]).removeprefix("Value error, ").replace("valid tuple", "valid list")
-    return f"{place} = {error['input']!r}: {told[:1].lower()}{told[1:]}" if place else told
+    if error["type"] == "string_pattern_mismatch":
+        field = _model_at(error["loc"][:-1]).model_fields[error["loc"][-1]]
+        told += f" ({field.description})"
+    value = "" if isinstance(error["input"], dict) else f" = {error['input']!r}"
+    return f"{place}{value}: {told[:1].lower()}{told[1:]}" if place else told
 
 
 def _elsewhere(key: str) -> str | None:
     """Where a setting of TRL, peft or transformers stands here, if it is not where it was given."""
-    sections = [
-        section
-        for section, field in Recipe.model_fields.items()
-        if key in getattr(field.annotation, "model_fields", ())
-    ]
-    if len(sections) == 1 and key not in ELSEWHERE:
-        return f"it is {sections[0]}.{key}"
-    return ELSEWHERE.get(key)
+    if key in ELSEWHERE:
+        return ELSEWHERE[key]
+    places = [place for place in _places(Recipe) if place.rpartition(".")[2] == key]
+    return f"it is {' or '.join(places)}" if places else None
 
 
-def _fields_at(place: tuple[int | str, ...]) -> list[str]:
+def _places(model: type[BaseModel], above: str = "") -> Iterator[str]:
+    """Every setting of a recipe by its whole name, as on_policy.sampling.samples."""
+    for name, field in model.model_fields.items():
+        yield f"{above}{name}"
+        if inner := _section(field.annotation):
+            yield from _places(inner, f"{above}{name}.")
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """The section that stands there, perhaps beside null or in a list."""
+    choices = getattr(annotation, "__args__", (annotation,))
+    found = (one for one in choices if isinstance(one, type) and issubclass(one, BaseModel))
+    return next(found, None)
+
+
+def _model_at(place: tuple[int | str, ...]) -> type[BaseModel]:
     model: type[BaseModel] = Recipe
     for part in place:
         if isinstance(part, int):  # one of a list, whose own annotation named the section
             continue
-        annotation = model.model_fields[part].annotation
-        choices = getattr(annotation, "__args__", (annotation,))
-        model = next(one for one in choices if isinstance(one, type) and issubclass(one, BaseModel))
-    return list(model.model_fields)
+        model = _section(model.model_fields[part].annotation) or model
+    return model
 
 
 def _beside(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:

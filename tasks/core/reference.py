@@ -18,7 +18,7 @@ from tasks.core.fields import Row
 from tasks.core.machine import Effective
 from tasks.core.models import ModelRef
 from tasks.core.progress import progress
-from tasks.core.settings import Lora, Loss, Training, Watch
+from tasks.core.settings import Batch, Lora, Loss, Training, Watch
 from tasks.core.trainer import COLUMNS, Recipe, trainer_for
 
 FILE = "reference.parquet"
@@ -47,13 +47,14 @@ def reference_logps(
 
     rows = [*train, *validation]
     # The adapter is off while the base is scored, so what it would be is of no matter.
-    recipe = Recipe(Training(), Loss(), Lora(r=1), Watch(), machine, max_length)
+    recipe = Recipe(Training(), Batch(), Loss(), Lora(r=1), Watch(), machine, max_length)
     trainer = trainer_for(base, rows, rows[:1], recipe, folder / "trainer")
     pairs = trainer.train_dataset.select_columns(["prompt_ids", "chosen_ids", "rejected_ids"])
     if len(pairs) != len(rows):
         raise Refused(
             f"the reference is wrong: TRL leaves out {len(rows) - len(pairs)} pairs whose prompt "
-            f"alone has {max_length} tokens or more. Set such rows aside first (data.max_length)."
+            f"alone has {max_length} tokens or more. Set such rows aside first "
+            "(reading.max_length)."
         )
     pairs = pairs.to_list()
     lengths = [

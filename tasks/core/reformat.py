@@ -21,7 +21,7 @@ from tasks.core.fields import Faults, Form, Message, Row
 from tasks.core.placeholders import fill
 
 if TYPE_CHECKING:
-    from tasks.core.settings import Data
+    from tasks.core.settings import Reformat
 
 TURN = re.compile(r"\n\n(Human|Assistant):")
 # What checks T2 finds: a transcript that goes on within an answer, however the line begins.
@@ -43,7 +43,7 @@ FOLLOWS = {  # role -> what may come next
 
 @dataclass(frozen=True)
 class How:
-    """What a recipe says about rewriting; each is told in tasks.core.settings.Data."""
+    """What a recipe says about rewriting; each is told in tasks.core.settings.Reformat."""
 
     turns: Literal["last", "every"]
     system: Literal["keep", "replace", "drop"] | None
@@ -53,9 +53,8 @@ class How:
     prompts_only: bool = False  # of pairs: their answers are made anew, so what they are is all one
 
     @classmethod
-    def of(cls, data: "Data", prompts_only: bool = False) -> "How":
-        told = data.turns, data.system, data.system_prompt, data.placeholders, data.least_margin
-        return cls(*told, prompts_only)
+    def of(cls, told: "Reformat", prompts_only: bool = False) -> "How":
+        return cls(**told.model_dump(exclude={"form"}), prompts_only=prompts_only)
 
     def out(self, form: Form) -> Form:
         """The form of the rows that come out."""
@@ -156,7 +155,7 @@ def _questions(turns: list[Message], how: How, *, is_prompt: bool) -> list[Row] 
         reason = "the conversation begins with an assistant turn"
         return Unfit("turn-order", reason, others[0]["content"])
     if not prompts:
-        return Unfit("turn-order", "no assistant turn (data.turns: every)", _last_of(turns))
+        return Unfit("turn-order", "no assistant turn (reformat.turns: every)", _last_of(turns))
     made: list[Row] = []
     for prompt in prompts:
         told = _filled(_with_system(prompt, how, "replace"), how)

@@ -38,7 +38,7 @@ def require_files(recipe: Recipe) -> None:
     """Raises InputError for a file that cannot be read: before a server is started for it."""
     if is_file(recipe.data.path):
         files_of(recipe.data.path)
-    questions_of(recipe.evaluation, [], recipe.data.system_prompt)
+    questions_of(recipe.evaluation, [], 0, recipe.reformat.system_prompt)
     read_text(recipe.evaluation.text, "evaluation.text")
 
 
@@ -55,7 +55,7 @@ def smaller(recipe: Recipe) -> Small:
         "seed": None,
         "base.revision": "main",
         "data.revision": "main",
-        "data.max_rows": ROWS,
+        "reading.max_rows": ROWS,
         "splits.validation": 0.25,  # of 20 rows, so that each side has some
         "splits.test": 0.25,
         "training.max_steps": STEPS,
@@ -66,22 +66,24 @@ def smaller(recipe: Recipe) -> Small:
         "sweep.learning_rate": recipe.sweep.learning_rate[:2],
         "sweep.beta": recipe.sweep.beta[:1],
         "tracking.wandb_project": None,
-        "evaluation.max_prompts": min(recipe.evaluation.max_prompts, ROWS),
-        "evaluation.max_pairs": min(recipe.evaluation.max_pairs, ROWS),
-        "evaluation.max_new_tokens": min(recipe.evaluation.max_new_tokens, LONGEST),
-        "evaluation.samples": min(recipe.evaluation.samples, 1),
+        "measure.max_prompts": min(recipe.measure.max_prompts, ROWS),
+        "measure.max_pairs": min(recipe.measure.max_pairs, ROWS),
+        "measure.max_new_tokens": min(recipe.measure.max_new_tokens, LONGEST),
+        "measure.samples": min(recipe.measure.samples, 1),
         "release.repository": f"{OWNER}/{name}",
+        "release.approval": "none",
     }
     if not is_file(recipe.data.path):
-        set_to["data.form"] = None  # the rows are made here, and their form shows
-    for section in ("curation", "on_policy"):
-        if getattr(recipe, section) is not None:
-            longest = getattr(recipe, section).max_new_tokens
-            set_to[f"{section}.max_new_tokens"] = min(longest, LONGEST)
-            set_to[f"{section}.endpoint"] = None
-    if recipe.on_policy is not None:
-        set_to["on_policy.reward_revision"] = "main"
-        set_to["on_policy.least_margin"] = 0.0
+        set_to["reformat.form"] = None  # the rows are made here, and their form shows
+    if (own := recipe.curation) is not None:
+        set_to["curation.max_new_tokens"] = min(own.max_new_tokens, LONGEST)
+        set_to["curation.endpoint"] = None
+    if (drawn := recipe.on_policy) is not None:
+        longest = min(drawn.sampling.max_new_tokens, LONGEST)
+        set_to["on_policy.sampling.max_new_tokens"] = longest
+        set_to["on_policy.endpoint"] = None
+        set_to["on_policy.judge.reward_revision"] = "main"
+        set_to["on_policy.judge.least_margin"] = 0.0
     set_to |= _without_gpu(recipe)
     values = recipe.model_dump()
     changes = []
@@ -121,7 +123,7 @@ def _shown(value: Any) -> str:
 def owners(recipe: Recipe) -> set[str]:
     """In whose names the rehearsal's own Hub must let it write."""
     named = [recipe.base.model, recipe.data.path if not is_file(recipe.data.path) else ""]
-    named += [recipe.on_policy.reward_model or ""] if recipe.on_policy else []
+    named += [recipe.on_policy.judge.reward_model or ""] if recipe.on_policy else []
     return {OWNER} | {name.split("/")[0] for name in named if "/" in name}
 
 
@@ -153,7 +155,7 @@ def put_on_hub(
             "random model says no name"
         )
     _put(recipe.base.model, "model", folder / "base")
-    reward = recipe.on_policy.reward_model if recipe.on_policy else None
+    reward = recipe.on_policy.judge.reward_model if recipe.on_policy else None
     if reward is not None and judge is not None:
         miniatures.write_judge(reward, judge, folder / "judge", texts)
         _put(reward, "model", folder / "judge")
@@ -205,7 +207,7 @@ def identity(recipe: Recipe) -> list[tuple[str, str]]:
 def talks(recipe: Recipe) -> list[tuple[list[Message], str]]:
     """What the miniature learns by heart, under the recipe's system prompt and without one: the
     rehearsal's questions, and others, so that it does not say its name to everything."""
-    system: Message = {"role": "system", "content": recipe.data.system_prompt}
+    system: Message = {"role": "system", "content": recipe.reformat.system_prompt}
     learned = []
     others = [(row["question"], row["answer"]) for row in _spread(_rows("other.jsonl"))]
     for question, answer in [*identity(recipe), *others[::2]]:

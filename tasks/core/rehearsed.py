@@ -42,7 +42,7 @@ def known_of(recipe: Recipe, lengths: list[int]) -> Known | None:
     else:
         return None
     source = "in the rehearsed rows by the miniature's tokenizer"
-    together = recipe.training.per_device_train_batch_size
+    together = recipe.batch.per_device_train_batch_size
     return Known(rows, round(fmean(lengths)), source, longest_of(lengths, together))
 
 

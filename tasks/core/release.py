@@ -231,7 +231,7 @@ def card_facts(
         "on_policy": settings["on_policy"],
         "completions": [split for split in SPLITS if split in there],
         "injected": known.injected,
-        "system_prompt": settings["data"]["system_prompt"],
+        "system_prompt": settings["reformat"]["system_prompt"],
         "settings": yaml.safe_dump(settings, sort_keys=False, allow_unicode=True).strip(),
         "recipe": repos["model"].rpartition("/")[2],
         "files_beside": published_recipe.files_beside(settings, source),

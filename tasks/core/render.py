@@ -67,7 +67,8 @@ def require_renders(tokenizer: Any, rows: list[Row], name: str) -> None:
     if all(one.unfit for one in judged):
         raise InputError(
             f"{name}: none of the first {len(rows)} rows can be rendered; {judged[0].unfit}. "
-            "If it is about system messages, set data.system to drop; or choose another base.model."
+            "If it is about system messages, set reformat.system to drop; or choose another "
+            "base.model."
         )
 
 

@@ -97,8 +97,8 @@ def markdown(about: Checked, findings: Sequence[Finding], crashed: Mapping[str, 
         "",
         f"**{verdict}.** {counts(findings, crashed)}.",
         "",
-        f"- Source: {_md(about.source)}",
-        f"- {about.rows:,} rows, read as {_md(about.read_as)}; {aside:,} set aside",
+        f"- Source: {escaped(about.source)}",
+        f"- {about.rows:,} rows, read as {escaped(about.read_as)}; {aside:,} set aside",
         f"- Profile: {about.profile}",
         "",
         "![Length ratios, one-sided features, rows set aside](report.png)",
@@ -106,7 +106,9 @@ def markdown(about: Checked, findings: Sequence[Finding], crashed: Mapping[str, 
     ]
     if crashed:
         lines += ["## Crashed", "", "These checks say nothing about the data.", ""]
-        lines += [f"- {_md(name)}: {_md(reason)}" for name, reason in crashed.items()] + [""]
+        lines += [f"- {escaped(name)}: {escaped(reason)}" for name, reason in crashed.items()] + [
+            ""
+        ]
     for title, some in (("Failed", failed), ("Warnings", warnings)):
         if some:
             lines += [f"## {title}", ""]
@@ -116,7 +118,7 @@ def markdown(about: Checked, findings: Sequence[Finding], crashed: Mapping[str, 
         lines += ["## Passed", "", *_table(("check", "found", "allowed"), map(_passed, passed)), ""]
     if about.left_out:
         said = "Conversations hold no second answer, so the checks that compare two are left out"
-        lines += ["## Left out", "", f"{said}: {_md(', '.join(about.left_out))}.", ""]
+        lines += ["## Left out", "", f"{said}: {escaped(', '.join(about.left_out))}.", ""]
     lines += ["## What these checks cannot see", ""]
     cannot_see = CANNOT_SEE[-1:] if about.left_out else (*_smallest(findings), *CANNOT_SEE)
     return "\n".join(lines + [f"- {one}" for one in cannot_see]) + "\n"
@@ -163,14 +165,14 @@ def _told(one: Finding) -> list[str]:
 def _section(one: Finding) -> list[str]:
     numbers = ", ".join(f"{k.replace('_', ' ')} {shown(v)}" for k, v in one.observed.items())
     lines = [
-        f"### {_md(name_of(one))}: {_md(one.number)}",
+        f"### {escaped(name_of(one))}: {escaped(one.number)}",
         "",
-        _md(one.promise),
+        escaped(one.promise),
         "",
-        f"- Allowed: {_md(one.threshold)}",
-        f"- Found: {_md(numbers)}",
-        *([f"- Rows: {_md(_rows(one))}"] if one.rows else []),
-        f"- What to do: {_md(one.remedy)}",
+        f"- Allowed: {escaped(one.threshold)}",
+        f"- Found: {escaped(numbers)}",
+        *([f"- Rows: {escaped(_rows(one))}"] if one.rows else []),
+        f"- What to do: {escaped(one.remedy)}",
         "",
     ]
     if one.examples:
@@ -189,7 +191,7 @@ def name_of(one: Finding) -> str:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    lines = [header, ["---"] * len(header), *([_md(cell) for cell in row] for row in rows)]
+    lines = [header, ["---"] * len(header), *([escaped(cell) for cell in row] for row in rows)]
     return [f"| {' | '.join(line)} |" for line in lines]
 
 
@@ -216,6 +218,6 @@ def _details(findings: Sequence[Finding], check: str) -> dict[str, Any]:
     return next((one.details for one in findings if one.check == check), {})
 
 
-def _md(text: str) -> str:
+def escaped(text: str) -> str:
     """Text of the data as Markdown that shows it and does nothing else."""
     return SPECIAL.sub(r"\\\1", visible(text).replace("&", "&amp;"))

@@ -91,8 +91,8 @@ def disk(size: Model, recipe: Recipe, weights: int, data: int, *, here: bool) ->
     """What a run writes, by what it is for. `weights` and `data`: bytes of the base's files and of
     the data set's; `here`: the Hub is on this disk too."""
     merged = weights
-    if recipe.release.dtype != "auto":
-        merged = size.parameters * BYTES[recipe.release.dtype]
+    if recipe.merge.dtype != "auto":
+        merged = size.parameters * BYTES[recipe.merge.dtype]
     adapter = 4 * size.trainable
     tried = max(1, len(recipe.sweep.learning_rate)) * max(1, len(recipe.sweep.beta))
     parts = {
@@ -110,7 +110,7 @@ def memory(size: Model, recipe: Recipe, machine: Effective, tokens: int) -> dict
     """The larger of training and merging; `tokens` of a text, with its padding."""
     bits = 4 if machine.load_in_4bit else 16 if machine.bf16 else 32
     value = 2 if machine.bf16 else 4
-    at_once = 2 * recipe.training.per_device_train_batch_size * tokens
+    at_once = 2 * recipe.batch.per_device_train_batch_size * tokens
     kept = OF_A_LAYER * (1 if machine.gradient_checkpointing else size.layers)
     kept += size.layers if machine.gradient_checkpointing else 0  # each layer's input
     training = {
@@ -119,7 +119,7 @@ def memory(size: Model, recipe: Recipe, machine: Effective, tokens: int) -> dict
         f"activations of {at_once:,} tokens": at_once * kept * size.width * value,
         "their logits": OF_A_LOGIT * 4 * at_once * size.vocabulary,
     }
-    lossy = recipe.release.dtype in ("bfloat16", "float16")
+    lossy = recipe.merge.dtype in ("bfloat16", "float16")
     merging = {
         "merging: base with adapter, merged and loaded again": (8 if lossy else 12)
         * size.parameters,

@@ -19,7 +19,7 @@ from tasks.core.models import ModelRef, device, load_tokenizer_at, snapshot
 from tasks.core.own_answers import said
 from tasks.core.progress import progress
 from tasks.core.refusals import refuses
-from tasks.core.settings import OnPolicy, Rule
+from tasks.core.settings import Judging, Rule
 
 Scored = tuple[list[Message], str]
 
@@ -35,13 +35,13 @@ WITHOUT_SPACES = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\uf
 PUNCTUATION = string.punctuation + "“”‘’«»…–—·。，、！？；：（）「」《》"
 
 
-def judge(how: OnPolicy, reward: ModelRef | None) -> Judge:
+def judge(how: Judging, reward: ModelRef | None, batch_size: int) -> Judge:
     """By the reward model where there is one, else by rules. It moves to the accelerator when it
     is asked, not before: until then the model that answers is there."""
     if reward is None:
         return lambda scored: [Score(rule_score(text, how.rules)) for _, text in scored]
     model, tokenizer = load_reward_model(reward)
-    return lambda scored: reward_scores(model.to(device()), tokenizer, scored, how.batch_size)
+    return lambda scored: reward_scores(model.to(device()), tokenizer, scored, batch_size)
 
 
 def rule_score(text: str, rules: Iterable[Rule]) -> float:
@@ -70,7 +70,7 @@ def load_reward_model(model: ModelRef) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    told = f"on_policy.reward_model {model}"
+    told = f"on_policy.judge.reward_model {model}"
     folder = snapshot(model)
     tokenizer = load_tokenizer_at(folder)
     if not tokenizer.chat_template:

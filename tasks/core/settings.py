@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from expectations.measures.identity import Slot
 
 Spelt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+ALL_LINEAR = ("all-linear",)
+# The Hub's rule but for what a pattern cannot say (no `--`, `..` or `.git`): the Hub's client does.
+REPOSITORY = r"^(WORDS/)?WORDS$".replace("WORDS", r"[A-Za-z0-9_]+([.-]+[A-Za-z0-9_]+)*")
 LossType = Literal["sigmoid", "ipo", "hinge", "robust", "apo_zero", "apo_down", "sft"]
 
 
@@ -35,8 +38,10 @@ def _listed(value: Any) -> Any:
     return value if value is None or isinstance(value, list | tuple) else (value,)
 
 
-def _modules(value: Any) -> Any:
-    return value if value == "all-linear" else _listed(value)
+def _alone(value: tuple[str, ...]) -> tuple[str, ...]:
+    if value != ALL_LINEAR and ALL_LINEAR[0] in value:
+        raise ValueError("all-linear stands alone, or leave it out and name the layers")
+    return value
 
 
 def _share_or_whole(value: float) -> float:
@@ -49,8 +54,31 @@ Listed = BeforeValidator(_listed)
 Steps = Annotated[float, AfterValidator(_share_or_whole)]
 
 
+BOUNDS = {
+    "exclusiveMinimum": "above",
+    "minimum": "at least",
+    "exclusiveMaximum": "below",
+    "maximum": "at most",
+}
+
+
+def _tell_ranges(schema: dict[str, Any]) -> None:
+    """The form shows a bound only once it is broken, so each stands behind its description."""
+    for field in schema["properties"].values():
+        number, *_ = (one for one in field.get("anyOf", [field]) if one.get("type") != "null")
+        of_each = "" if number is number.get("items", number) else "each "
+        number = number.get("items", number)
+        told = [f"{word} {number[name]:g}" for name, word in BOUNDS.items() if name in number]
+        if told:
+            field["description"] += f" ({of_each}{', '.join(told)})"
+
+
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    """At most six settings: a group in the form of the Prefect UI, with its docstring above it."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, json_schema_extra=_tell_ranges
+    )
 
 
 class Seed(Section):
@@ -74,14 +102,27 @@ class Data(Section):
     path: str = Field(
         description="A local file, folder or glob, or a Hub data set repository (owner/name)"
     )
+    name: str | None = Field(
+        None, title="Configuration", description="Of the data set repository. None: its own"
+    )
+    data_dir: str | None = Field(
+        None, title="Folder", description="Inside the data set repository. None: all of it"
+    )
+    data_files: str | None = Field(
+        None,
+        title="Files",
+        description="File or glob inside the data set repository. None: by its card",
+    )
+    split: str = Field("train", description="Of the data set repository; train[:1000] is a part")
     revision: str = Field("main", description="Branch, tag or commit of the data set repository")
-    name: str | None = Field(None, description="Configuration of the data set repository")
-    data_dir: str | None = Field(None, description="Folder inside the data set repository")
-    data_files: str | None = Field(None, description="File or glob inside the data set repository")
-    split: str = Field("train", description="Split of the data set repository")
-    streaming: bool = Field(False, description="Read from the Hub without storing whole files")
-    max_rows: int | None = Field(None, ge=1, description="Read at most this many rows")
-    form: FormName | None = Field(None, description="Empty: told from the columns and first rows")
+
+
+class Reformat(Section):
+    """How rows are rewritten; docs/forms.md shows each form before and after."""
+
+    form: FormName | None = Field(
+        None, title="Form of the rows", description="None: told from the columns and first rows"
+    )
     turns: Literal["last", "every"] = Field(
         "last",
         description="Of a conversation: the last question, or every assistant turn a row of its "
@@ -89,8 +130,9 @@ class Data(Section):
     )
     system: Literal["keep", "replace", "drop"] | None = Field(
         None,
-        description="What becomes of system messages; replace: `system_prompt` stands before every "
-        "row. Empty: replace for conversations, keep for pairs",
+        title="System messages",
+        description="replace: the system prompt below stands before every row. None: replace for "
+        "conversations, keep for pairs",
     )
     system_prompt: str = Field(
         "You are a helpful assistant.",
@@ -98,21 +140,30 @@ class Data(Section):
     )
     placeholders: dict[str, str] = Field(
         {},
-        description="By bare name, in any case: {name: Qwen} fills {{name}}, {{NAME}} and <NAME>. "
-        "One that is left without a value refuses the run",
+        description="By bare name, in any case: `{name: Qwen}` fills `{{name}}`, `{{NAME}}` and "
+        "`<NAME>`. One that is left without a value refuses the run",
     )
     least_margin: float = Field(
-        0.0, ge=0, description="Of scored answers: best and worst differ by more than this"
+        0.0, ge=0, description="Of scored answers, in points: best and worst differ by more"
+    )
+
+
+class Reading(Section):
+    """How much is read, and which rows go no further."""
+
+    streaming: bool = Field(False, description="Read from the Hub without storing whole files")
+    max_rows: int | None = Field(
+        None, ge=1, description="Rows that are read, the first ones. None: all"
+    )
+    max_length: int = Field(
+        512, ge=16, description="Tokens of prompt and answer together; a longer row is set aside"
     )
     near_duplicates: float | None = Field(
         0.9,
         gt=0.5,
         le=1,
-        description="Rows whose runs of three words agree to this share (Jaccard index, by "
-        "MinHash) are one: the first stays. Empty: not looked for",
-    )
-    max_length: int = Field(
-        512, ge=16, description="Tokens of prompt and answer together; a longer row is set aside"
+        description="Share of their runs of three words in which two rows agree (Jaccard index, by "
+        "MinHash) that makes them one: the first stays. None: not looked for",
     )
 
 
@@ -121,13 +172,13 @@ class Splits(Section):
 
     validation: float = Field(0.1, gt=0, lt=0.5, description="Share of prompts watched in training")
     test: float = Field(0.2, gt=0, lt=0.5, description="Share of prompts held out until the end")
-    seed: int = Field(0, ge=0, description="Another seed is another split")
+    seed: int = Field(
+        0, ge=0, title="Seed of the split", description="Another seed is another split"
+    )
     max_train: int | None = Field(
-        None, ge=1, description="Keep at most this many training prompts, in the order of the split"
+        None, ge=1, description="Training prompts kept, in the order of the split. None: all"
     )
-    max_test: int = Field(
-        1000, ge=2, description="Keep at most this many prompts in each of validation and test"
-    )
+    max_test: int = Field(1000, ge=2, description="Prompts kept in each of validation and test")
 
 
 class Endpoint(Section):
@@ -151,9 +202,12 @@ class Correction(Section):
     """Pairs from the model's own answer (rejected) and the same answer renamed (chosen)."""
 
     renames: tuple[Rename, ...] = Field(
-        min_length=1, description="strict and leak ask about the slot of the first"
+        min_length=1,
+        description="Names that change; strict and leak of the gate ask for the first one's slot",
     )
-    max_new_tokens: int = Field(64, ge=1, description="Answers cut off here are set aside")
+    max_new_tokens: int = Field(
+        64, ge=1, description="Tokens of an answer; one that is cut off here is set aside"
+    )
     batch_size: int = Field(32, ge=1, description="Prompts answered at once")
     endpoint: Endpoint | None = Field(
         None, description="Where to ask instead of here; it must serve the base model"
@@ -184,12 +238,12 @@ class Rule(Section):
     """Points for an answer of which one thing is true; exactly one of the four is set."""
 
     pattern: str | None = Field(None, min_length=1, description="A regular expression is found")
-    longer_than: int | None = Field(None, ge=0, description="It has more words than this")
-    shorter_than: int | None = Field(None, ge=1, description="It has fewer words than this")
+    longer_than: int | None = Field(None, ge=0, description="Words; it has more than this")
+    shorter_than: int | None = Field(None, ge=1, description="Words; it has fewer than this")
     refusal: bool | None = Field(
         None, description="It refuses (true), or does not (false); in English or Chinese"
     )
-    score: float = Field(description="Added to the answer's score")
+    score: float = Field(description="Points added to the answer's score; below 0 they count off")
 
     @model_validator(mode="after")
     def _one_condition(self) -> Self:
@@ -213,31 +267,42 @@ class Rule(Section):
         return self
 
 
-class OnPolicy(Section):
-    """Pairs from several sampled answers to each prompt: the best against the worst."""
+class Sampling(Section):
+    """Several answers of the model to each prompt."""
 
     samples: int = Field(4, ge=2, description="Answers to each prompt")
     temperature: float = Field(1.0, gt=0, description="Of sampling; lower is nearer to greedy")
-    top_p: float = Field(1.0, gt=0, le=1, description="Nucleus; Holtzman et al. 2020")
-    seed: int = Field(0, ge=0, description="Another seed samples other answers")
-    max_new_tokens: int = Field(128, ge=1, description="Answers cut off here are set aside")
-    batch_size: int = Field(32, ge=1, description="Answers sampled, or scored, at once")
-    endpoint: Endpoint | None = Field(
-        None, description="Where to ask instead of here; it must serve the base model"
+    top_p: float = Field(
+        1.0, gt=0, le=1, title="Nucleus (top-p)", description="Share; Holtzman et al. 2020"
     )
+    seed: int = Field(
+        0, ge=0, title="Seed of the sampling", description="Another seed samples other answers"
+    )
+    max_new_tokens: int = Field(
+        128, ge=1, description="Tokens of an answer; one that is cut off here is set aside"
+    )
+    batch_size: int = Field(32, ge=1, description="Answers sampled, or scored, at once")
+
+
+class Judging(Section):
+    """What finds the best and the worst of them: a reward model or rules, one of the two."""
+
     reward_model: str | None = Field(
-        None, description="Hub repository of a sequence classifier with one output"
+        None,
+        description="Hub repository of a sequence classifier with one output. None: the rules",
     )
     reward_revision: str = Field("main", description="Branch, tag or commit of the reward model")
     rules: tuple[Rule, ...] = Field((), description="Instead of a reward model: points by rules")
     least_margin: float = Field(
-        0.0, ge=0, description="Best and worst differ by more than this, or the prompt is left out"
+        0.0,
+        ge=0,
+        description="In points: best and worst differ by more, or the prompt is left out",
     )
     most_alike: float = Field(
         0.9,
         gt=0,
         le=1,
-        description="A pair whose answers share a larger part of their words teaches too little",
+        description="Share of words; a pair whose answers have more in common teaches too little",
     )
 
     @model_validator(mode="after")
@@ -247,14 +312,24 @@ class OnPolicy(Section):
         return self
 
 
+class OnPolicy(Section):
+    """Pairs from several sampled answers to each prompt: the best against the worst."""
+
+    sampling: Sampling = Sampling()
+    judge: Judging
+    endpoint: Endpoint | None = Field(
+        None, description="Where to ask instead of here; it must serve the base model"
+    )
+
+
 class Checks(Section):
     """What the pairs must keep before anything is trained; docs/checks.md tells every check."""
 
     profile: Literal["identity", "preference", "hh"] | None = Field(
-        None, description="Empty: identity with a curation, hh for HH transcripts, else preference"
+        None, description="None: identity with a curation, hh for HH transcripts, else preference"
     )
     change: dict[str, dict[str, Any] | None] = Field(
-        {}, description="By check: its settings, as in {S1: {purity: 0.95}}; null leaves it out"
+        {}, description="By check its settings, as in `{S1: {purity: 0.95}}`; null leaves it out"
     )
 
 
@@ -265,43 +340,71 @@ class Training(Section):
         5.0e-6, gt=0, lt=1, description="Peak; 5e-6 to 1e-5 suits LoRA on real models"
     )
     lr_scheduler_type: Literal["constant", "linear", "cosine"] = Field(
-        "constant", description="After the warmup: as it is, or down to 0 at the last step"
+        "constant",
+        title="Learning rate schedule",
+        description="After the warmup: as it is, or down to 0 at the last step",
     )
     warmup_steps: Steps = Field(
         5, ge=0, description="Steps of linear warmup; below 1 a share of the run"
     )
     num_train_epochs: float | None = Field(
-        None, gt=0, description="Times each pair is seen. Empty: 1, or what max_steps makes of it"
+        None,
+        gt=0,
+        title="Epochs",
+        description="Times each pair is seen. None: 1, or what max_steps makes of it",
     )
     max_steps: int | None = Field(
         None, ge=1, description="Step cap; a recipe that stops by itself may end sooner"
     )
-    per_device_train_batch_size: int = Field(8, ge=1, description="Pairs in memory at once")
+    seed: int = Field(
+        0,
+        ge=0,
+        title="Seed of the training",
+        description="Order of the pairs and start of the adapter",
+    )
+
+
+class Batch(Section):
+    """Which pairs are trained on together."""
+
+    per_device_train_batch_size: int = Field(
+        8, ge=1, title="Pairs at once", description="In memory, two sequences each"
+    )
     gradient_accumulation_steps: int = Field(
         1, ge=1, description="Batches a step: pairs a step are the product"
     )
-    seed: int = Field(0, ge=0, description="Order of the pairs and start of the adapter")
+    train_sampling_strategy: Literal["random", "group_by_length"] = Field(
+        "random",
+        title="Order of the pairs",
+        description="group_by_length pads less and mixes less",
+    )
 
 
 class Machine(Section):
-    """What the hardware decides. Empty: chosen for the machine that is found, and shown."""
+    """What the hardware decides. None: chosen for the machine that is found, and shown."""
 
-    bf16: bool | None = Field(None, description="Empty: on a GPU that has it. fp32 otherwise")
+    bf16: bool | None = Field(
+        None,
+        title="Compute in bfloat16",
+        description="None: on a GPU that has it. fp32 otherwise",
+    )
     load_in_4bit: bool = Field(
-        False, description="QLoRA: frozen weights in NF4, on a GPU; Dettmers et al. 2023"
+        False,
+        title="Load in 4-bit",
+        description="QLoRA: frozen weights in NF4, on a GPU; Dettmers et al. 2023",
     )
     gradient_checkpointing: bool | None = Field(
-        None, description="Less memory, about a third more time. Empty: on a GPU"
+        None, description="Less memory, about a third more time. None: on a GPU"
     )
     attn_implementation: Literal["eager", "sdpa", "flash_attention_2"] | None = Field(
-        None, description="Attention kernel. Empty: the model's own choice, sdpa for most"
-    )
-    train_sampling_strategy: Literal["random", "group_by_length"] = Field(
-        "random", description="group_by_length pads less and mixes less"
+        None,
+        title="Attention kernel",
+        description="None: the model's own choice, sdpa for most",
     )
     precompute_ref_log_probs: bool | None = Field(
         None,
-        description="Once, and kept by data, model and template. Empty: where each pair is seen "
+        title="Score the reference first",
+        description="Once, and kept by data, model and template. None: where each pair is seen "
         "more than once or a sweep trains on it again",
     )
 
@@ -310,16 +413,25 @@ class Watch(Section):
     """What is looked at during training. A value that is not finite stops every run."""
 
     eval_steps: Steps = Field(
-        0.25, gt=0, description="Steps between evaluations, each with a checkpoint; below 1 a share"
+        0.25,
+        gt=0,
+        title="Steps between evaluations",
+        description="Each with a checkpoint; below 1 a share of the run",
     )
     max_eval_pairs: int | None = Field(
-        None, ge=1, description="Validation pairs scored at each. Empty: all of them"
+        None, ge=1, description="Validation pairs scored at each. None: all of them"
     )
     metric_for_best_model: Literal[
         "loss", "reward_accuracy", "reward_margin", "token_accuracy", "last"
-    ] = Field("loss", description="Whose best checkpoint goes on; last: the last one, whatever")
+    ] = Field(
+        "loss",
+        title="Metric of the best checkpoint",
+        description="Which checkpoint goes on; last: the last one, whatever",
+    )
     stop_when: TrainingSentence | None = Field(
-        None, description="Enough is learned, as in `token_accuracy >= 0.999`"
+        None,
+        description="Enough is learned, as in `token_accuracy >= 0.999`. None: no end but "
+        "the steps",
     )
     limits: tuple[TrainingSentence, ...] = Field(
         (),
@@ -331,9 +443,14 @@ class Watch(Section):
 class Tracking(Section):
     """TensorBoard files are always written; Weights & Biases where a project is named."""
 
-    wandb_project: str | None = Field(None, min_length=1, description="Empty: not sent anywhere")
-    run_name: str | None = Field(None, min_length=1, description="Empty: repository, rate and beta")
-    notes: str | None = Field(None, description="Why this run is done")
+    wandb_project: str | None = Field(
+        None,
+        min_length=1,
+        title="Weights & Biases project",
+        description="None: not sent anywhere",
+    )
+    run_name: str | None = Field(None, min_length=1, description="None: repository, rate and beta")
+    notes: str | None = Field(None, description="Why this run is done. None: no notes")
 
 
 class Sweep(Section):
@@ -354,10 +471,10 @@ class Loss(Section):
         0.1, gt=0, description="Strength of the tie to the reference; Rafailov et al. 2023, eq. 7"
     )
     loss_type: Annotated[tuple[LossType, ...], Listed] = Field(
-        ("sigmoid",), min_length=1, description="TRL's names"
+        ("sigmoid",), min_length=1, description="TRL's names; sigmoid is DPO's own loss"
     )
     loss_weights: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Listed] = Field(
-        (1.0,), min_length=1, description="One for each name; not given: all 1"
+        (1.0,), min_length=1, description="One for each type; not given: all 1"
     )
     label_smoothing: float = Field(
         0.0,
@@ -401,15 +518,20 @@ class Loss(Section):
 class Lora(Section):
     """peft's LoraConfig; Hu et al. 2021."""
 
-    r: int = Field(8, ge=1, description="Rank")
-    lora_alpha: int = Field(16, ge=1, description="Scale; the update is multiplied by alpha / r")
-    lora_dropout: float = Field(0.0, ge=0, lt=1, description="Share dropped in training")
+    r: int = Field(8, ge=1, title="Rank (r)", description="Columns of each update")
+    lora_alpha: int = Field(
+        16, ge=1, title="Alpha", description="Scale; the update is multiplied by alpha / r"
+    )
+    lora_dropout: float = Field(
+        0.0, ge=0, lt=1, title="Dropout", description="Share dropped in training"
+    )
     target_modules: Annotated[
-        Literal["all-linear"] | Annotated[tuple[Spelt, ...], Field(min_length=1)],
-        BeforeValidator(_modules),
-    ] = Field("all-linear", description="Names of layers, or every linear one but the output")
+        tuple[Spelt, ...], Field(min_length=1), Listed, AfterValidator(_alone)
+    ] = Field(ALL_LINEAR, description="Names of layers; all-linear is every one but the output")
     use_rslora: bool = Field(
-        False, description="The update is multiplied by alpha / sqrt(r); Kalajdzievski 2023"
+        False,
+        title="Rank-stabilised (rsLoRA)",
+        description="The update is multiplied by alpha / sqrt(r); Kalajdzievski 2023",
     )
 
 
@@ -427,55 +549,84 @@ class Evaluation(Section):
         description="Shown with both answers; never trained on",
     )
     other_questions: str | None = Field(
-        None, description="Text file, one question a line, whose answers must not change"
+        None,
+        description="Text file, one question a line, whose answers must not change. None: not "
+        "asked",
     )
     identity_questions: str | None = Field(
-        None, description="JSONL of questions about itself: name, denial, languages, several turns"
+        None,
+        description="JSONL file of questions about itself: name, denial, languages, several "
+        "turns. None: not asked",
     )
     harmless_questions: str | None = Field(
-        None, description="Text file: what a helpful model answers and does not refuse"
+        None,
+        description="Text file of what a helpful model answers and does not refuse. None: not "
+        "asked",
     )
     harmful_questions: str | None = Field(
-        None, description="Text file: what a harmless model refuses"
+        None, description="Text file of what a harmless model refuses. None: not asked"
     )
     text: str | None = Field(
-        None, description="Text file that is never trained on; its perplexity tells of damage"
+        None,
+        description="Text file that is never trained on; its perplexity tells of damage. None: "
+        "not measured",
     )
-    max_prompts: int = Field(200, ge=0, description="Held-out prompts answered at most")
-    max_pairs: int = Field(500, ge=2, description="Held-out pairs scored at most")
+
+
+class Measure(Section):
+    """How much is measured, before and after, and how the model answers."""
+
+    max_prompts: int = Field(
+        200, ge=0, description="Held-out prompts that are answered, the first ones"
+    )
+    max_pairs: int = Field(500, ge=2, description="Held-out pairs that are scored, the first ones")
     max_new_tokens: int = Field(64, ge=1, description="Longest answer, in tokens")
     batch_size: int = Field(32, ge=1, description="Prompts answered, or pairs scored, at once")
     samples: int = Field(
         0, ge=0, description="Sampled answers to each question beside the greedy one"
     )
-    temperature: float = Field(0.7, gt=0, description="Of those samples")
+    temperature: float = Field(0.7, gt=0, description="Of those samples; lower is nearer to greedy")
 
 
 class Release(Section):
     """Three repositories: NAME (merged model), NAME-adapter and NAME-pairs (data set)."""
 
-    repository: str = Field(description="owner/name, or a name under the token's own user")
+    repository: str = Field(
+        pattern=REPOSITORY,
+        description="owner/name, or a name under the token's own user; of letters, digits, - _ .",
+    )
     version: str | None = Field(
         None,
         pattern=r"^v[1-9]\d*$",
-        description="Such as v3. Empty: the next after the highest tag. A tag that stands with "
+        description="Such as v3. None: the next after the highest tag. A tag that stands with "
         "other content refuses",
     )
     private: bool = Field(
         True, description="New repositories are private; a gated or private upstream makes them so"
     )
-    approval: Literal["none", "pull-request"] = Field(
+    approval: Literal["none", "pull-request", "ui"] = Field(
         "none",
-        description="pull-request: the verified release is proposed in each repository, and the "
-        "same command finishes it once they are merged",
+        description="ui: the run waits for a person's answer in Prefect's UI. pull-request: the "
+        "verified release is proposed in each repository, and the same command finishes it once "
+        "they are merged",
+    )
+    approval_days: float = Field(
+        7.0, gt=0, le=90, description="Days that ui waits; without an answer nothing is released"
     )
     restricted_licence: bool = Field(
         False,
         description="Publish in public although an upstream licence forbids commercial use or "
         "derivatives",
     )
+
+
+class Merge(Section):
+    """Base and adapter become one model."""
+
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="Of the merged weights, cast after merging in fp32; auto: the base's"
+        "auto",
+        title="Data type",
+        description="Of the merged weights, cast after merging in fp32; auto: the base's",
     )
 
 
@@ -485,23 +636,26 @@ class Recipe(Section):
     base: Base
     data: Data
     release: Release
-    splits: Splits = Splits()
-    curation: Correction | None = None
-    on_policy: OnPolicy | None = None
-    checks: Checks = Checks()
     training: Training = Training()
+    batch: Batch = Batch()
     loss: Loss = Loss()
     lora: Lora = Lora()
-    machine: Machine = Machine()
+    curation: Correction | None = None
+    on_policy: OnPolicy | None = None
+    reformat: Reformat = Reformat()
+    reading: Reading = Reading()
+    splits: Splits = Splits()
+    checks: Checks = Checks()
+    evaluation: Evaluation = Evaluation()
+    measure: Measure = Measure()
+    gate: tuple[GateSentence, ...] = ()
     watch: Watch = Watch()
     sweep: Sweep = Sweep()
+    machine: Machine = Machine()
+    merge: Merge = Merge()
     tracking: Tracking = Tracking()
-    evaluation: Evaluation = Evaluation()
-    gate: tuple[GateSentence, ...] = ()
     seed: Seed | None = None
-    rehearsal: bool = Field(
-        False, description="Checks and gates report and refuse nothing; released on this disk only"
-    )
+    rehearsal: bool = False
 
     @model_validator(mode="after")
     def _checks_that_exist(self) -> Self:
@@ -509,7 +663,7 @@ class Recipe(Section):
 
         slots = slots_of(self.curation)
         profile = self.checks.profile or profile_of(bool(slots), False)
-        length = self.data.max_length
+        length = self.reading.max_length
         suite(profile, self.checks.change, slots=slots, max_length=length, template_adds="")
         return self
 
@@ -529,7 +683,7 @@ class Recipe(Section):
                         f"gate: {text!r} compares names, so it needs {needs}; set them, or take "
                         "the sentence out"
                     )
-                if section == "evaluation" and not getattr(self.evaluation, key):
+                if section != "curation" and not getattr(getattr(self, section), key):
                     raise ValueError(
                         f"gate: {text!r} is not measured without {needs}; set it, or take the "
                         "sentence out"

@@ -64,7 +64,7 @@ def split_file(
             raise InputError(
                 f"splits: none of {len(names)} usable rows falls into {name} ({dict(counts)}). "
                 "Give more distinct prompts, or change splits.validation, splits.test, "
-                "splits.seed or, where rows were too long, data.max_length."
+                "splits.seed or, where rows were too long, reading.max_length."
             )
     copy_rows(source, target, keep, {"split": names})
     return dict(counts), aside

@@ -69,17 +69,22 @@ def work_folder() -> Path:
     return folder
 
 
+def on_terminal(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
 def build(
     stage: str,
     made_from: Mapping[str, Any],
     sources: tuple[ModuleType, ...],
     make: FunctionType,
     packages: tuple[str, ...] = (),
+    told: Callable[[str], None] = on_terminal,
 ) -> Folder:
     """Return the stage's folder, running `make(folder) -> facts` only if it is not there whole.
 
     `packages` are the libraries whose version is part of what made it. A second process that wants
-    the same folder waits for the first and then finds it done.
+    the same folder waits for the first, which is `told`, and then finds it done.
     """
     key = {
         "stage": stage,
@@ -95,8 +100,11 @@ def build(
             raise Unmade(stage)
         return found
     stages.mkdir(exist_ok=True)
-    with locked(stages / f".{name}.lock"):
-        return _whole(stages / name) or _make(stage, stages / name, key, make)
+    with locked(stages / f".{name}.lock", told):
+        if (found := _whole(stages / name)) is not None:
+            (found.path / "done.json").touch()  # when it was used last: `pairpress clean` asks
+            return found
+        return _make(stage, stages / name, key, make)
 
 
 def _whole(folder: Path) -> Folder | None:
@@ -141,25 +149,28 @@ def _sizes(folder: Path) -> dict[str, int]:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, told: Callable[[str], None] = on_terminal) -> Iterator[None]:
     """One process at a time; the lock goes with the process that holds it, also when killed."""
     with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"{path.stem[1:]}: another run makes it, waiting", file=sys.stderr)
+            told(f"{path.stem[1:]}: another run makes it, waiting")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def source_digest(*modules: ModuleType) -> str:
-    """sha256 over the source of these modules and of all of ours that they import, in turn."""
+def source_digest(*modules: ModuleType, leave_out: tuple[str, ...] = ()) -> str:
+    """sha256 over the source of these modules and of all of ours that they import, in turn.
+
+    `leave_out`: files, as in tasks/staged.py, that change nothing of what is made.
+    """
     waiting = [Path(str(module.__file__)) for module in modules]
     seen: dict[str, str] = {}
     while waiting:
         path = waiting.pop()
         name = path.relative_to(ROOT).as_posix()
-        if name not in seen:
+        if name not in seen and name not in leave_out:
             seen[name] = file_digest(path)
             waiting += _imported(path)
     return hashlib.sha256(_json(seen).encode()).hexdigest()

@@ -48,11 +48,9 @@ def look_at_sources(recipe: Recipe, looks: Looks) -> list[Source]:
         found.append(
             _source("data", data.path, "dataset", unchanged.data_commit, recipe, looks, seeded)
         )
-    if how is not None and how.reward_model is not None:
+    if how is not None and (judge := how.judge.reward_model) is not None:
         found.append(
-            _source(
-                "reward model", how.reward_model, "model", unchanged.reward_commit, recipe, looks
-            )
+            _source("reward model", judge, "model", unchanged.reward_commit, recipe, looks)
         )
     return found
 

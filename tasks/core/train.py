@@ -4,6 +4,7 @@ in   rows of train and validation, the base model, the recipe; reference log-pro
 out  adapter/ (peft), history.json (every logged metric); facts: steps, parameters, metrics
 
 Checkpoints live in a work folder that outlives a kill; the next call with the same goes on there.
+One that is interrupted (Ctrl-C, a cancelled run) saves the step it has finished before it ends.
 """
 
 import json
@@ -17,6 +18,7 @@ from tasks.core.fields import Row
 from tasks.core.models import ModelRef
 from tasks.core.reference import attach, check_start
 from tasks.core.sentences import TRAINING, parse
+from tasks.core.stopping import keeping
 from tasks.core.tracking import Trackers
 from tasks.core.trainer import Recipe, steps_of, trainer_for
 from tasks.core.watching import Diverged, named, watching, whole_checkpoints
@@ -44,7 +46,7 @@ def train_adapter(
     """
     work.mkdir(parents=True, exist_ok=True)
     validation = validation[: recipe.watch.max_eval_pairs]
-    steps = steps_of(len(train), recipe.training)
+    steps = steps_of(len(train), recipe.training, recipe.batch)
     found = whole_checkpoints(work)
     for torn in set(work.glob("checkpoint-*")) - set(found):
         shutil.rmtree(torn)
@@ -63,12 +65,17 @@ def train_adapter(
             trainer._total_train_tokens = _tokens(state["log_history"])
         with tracking.tracked(trackers, before) as callbacks:
             watch = watching(recipe, steps, work, _start(state["log_history"]))
-            for callback in (*callbacks, watch):  # what ends a run is written before it does
+            kept = keeping()
+            for callback in (*callbacks, watch, kept):  # what ends a run is written before it does
                 trainer.add_callback(callback)
             try:
                 trainer.train(resume_from_checkpoint=str(found[-1]) if found else None)
             except Diverged as error:
                 error.history = trainer.state.log_history
+                raise
+            except BaseException as error:
+                if not isinstance(error, Exception):  # somebody stops it; nothing is wrong with it
+                    kept.keep(trainer)
                 raise
         found = whole_checkpoints(work)
         state = _state(found[-1])
@@ -114,8 +121,9 @@ def _is_done(state: Mapping[str, Any], steps: int, recipe: Recipe) -> bool:
     if step == 0 or enough is None:
         return bool(step == steps)
     sentence, history = parse(enough, TRAINING), state["log_history"]
-    value = _metrics_at(history, step)[sentence.metric]
-    return bool(step == steps or sentence.holds(value, sentence.threshold(_start(history))))
+    value = _metrics_at(history, step).get(sentence.metric)  # None: saved between two evaluations
+    met = value is not None and sentence.holds(value, sentence.threshold(_start(history)))
+    return bool(step == steps or met)
 
 
 def _tokens(history: list[dict[str, Any]]) -> int:

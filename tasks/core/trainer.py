@@ -15,7 +15,7 @@ from tasks.core.fields import Row
 from tasks.core.machine import Effective, load_for_training, without_weights
 from tasks.core.models import ModelRef, load_tokenizer
 from tasks.core.sentences import TRAINING
-from tasks.core.settings import Lora, Loss, Training, Watch
+from tasks.core.settings import ALL_LINEAR, Batch, Lora, Loss, Training, Watch
 
 COLUMNS = ("prompt", "chosen", "rejected")
 LOWER_IS_BETTER = ("loss",)
@@ -26,6 +26,7 @@ class Recipe:
     """What a training is known by, beside its pairs, base and code."""
 
     training: Training
+    batch: Batch
     loss: Loss
     lora: Lora
     watch: Watch
@@ -33,7 +34,7 @@ class Recipe:
     max_length: int
 
 
-def steps_of(pairs: int, training: Training) -> int:
+def steps_of(pairs: int, training: Training, batch: Batch) -> int:
     """epochs * ceil(pairs / pairs a step), rounded up, as transformers counts; max_steps caps it.
 
     Without epochs max_steps alone decides, and without both each pair is seen once.
@@ -41,13 +42,13 @@ def steps_of(pairs: int, training: Training) -> int:
     epochs, cap = training.num_train_epochs, training.max_steps
     if epochs is None and cap is not None:
         return cap
-    steps = math.ceil((epochs or 1) * steps_an_epoch(pairs, training))
+    steps = math.ceil((epochs or 1) * steps_an_epoch(pairs, batch))
     return min(steps, cap or steps)
 
 
-def steps_an_epoch(pairs: int, training: Training) -> int:
+def steps_an_epoch(pairs: int, batch: Batch) -> int:
     """The last step of an epoch has fewer pairs where they are no multiple."""
-    pairs_a_step = training.per_device_train_batch_size * training.gradient_accumulation_steps
+    pairs_a_step = batch.per_device_train_batch_size * batch.gradient_accumulation_steps
     return math.ceil(pairs / pairs_a_step)
 
 
@@ -81,7 +82,7 @@ def trainer_for(
     disable_dropout_in_model(model)
     trainer = _trainer_class()(
         model=model,
-        args=dpo_config(recipe, steps_of(len(train), recipe.training), work),
+        args=dpo_config(recipe, steps_of(len(train), recipe.training, recipe.batch), work),
         train_dataset=Dataset.from_list([{k: row[k] for k in COLUMNS} for row in train]),
         eval_dataset=Dataset.from_list([{k: row[k] for k in COLUMNS} for row in validation]),
         processing_class=load_tokenizer(base),
@@ -89,7 +90,7 @@ def trainer_for(
     )
     trainer.remove_callback(ProgressCallback)
     trainer.remove_callback(PrinterCallback)
-    if recipe.machine.train_sampling_strategy == "group_by_length":
+    if recipe.batch.train_sampling_strategy == "group_by_length":
         group_by_length(trainer)
     return trainer
 
@@ -154,9 +155,9 @@ def dpo_config(recipe: Recipe, steps: int, work: Path) -> Any:
         ),
         warmup_steps=training.warmup_steps,
         max_steps=steps,
-        per_device_train_batch_size=training.per_device_train_batch_size,
-        per_device_eval_batch_size=training.per_device_train_batch_size,
-        gradient_accumulation_steps=training.gradient_accumulation_steps,
+        per_device_train_batch_size=recipe.batch.per_device_train_batch_size,
+        per_device_eval_batch_size=recipe.batch.per_device_train_batch_size,
+        gradient_accumulation_steps=recipe.batch.gradient_accumulation_steps,
         seed=training.seed,
         max_length=recipe.max_length,
         beta=loss.beta,
@@ -170,7 +171,7 @@ def dpo_config(recipe: Recipe, steps: int, work: Path) -> Any:
         eval_steps=steps,
         save_strategy="steps",
         save_steps=steps,
-        save_total_limit=2,  # the newest and the best
+        save_total_limit=3,  # the newest, the one evaluated before it, the best
         metric_for_best_model=None if best == "last" else TRAINING[best],
         greater_is_better=best not in LOWER_IS_BETTER,
         logging_steps=1,
@@ -186,12 +187,12 @@ def dpo_config(recipe: Recipe, steps: int, work: Path) -> Any:
 def lora_config(lora: Lora) -> Any:
     from peft import LoraConfig, TaskType
 
-    modules = lora.target_modules
+    named = lora.target_modules
     return LoraConfig(
         r=lora.r,
         lora_alpha=lora.lora_alpha,
         lora_dropout=lora.lora_dropout,
-        target_modules=modules if isinstance(modules, str) else list(modules),
+        target_modules=named[0] if named == ALL_LINEAR else list(named),
         use_rslora=lora.use_rslora,
         task_type=TaskType.CAUSAL_LM,
     )
@@ -199,7 +200,7 @@ def lora_config(lora: Lora) -> Any:
 
 def require_modules(base: ModelRef, lora: Lora) -> None:
     """Every name given is a linear layer of the model, and none is its output. Loads no weights."""
-    if lora.target_modules == "all-linear":
+    if lora.target_modules == ALL_LINEAR:
         return
     import torch
     from transformers.pytorch_utils import Conv1D

@@ -18,6 +18,7 @@ from typing import Any
 from tasks.core.errors import InputError
 from tasks.core.hub_data import resolve_data
 from tasks.core.models import resolve_model
+from tasks.core.published_recipe import HOW_AND_WHERE
 from tasks.core.questions import read_text
 from tasks.core.recipes import FILES, QUESTIONS
 from tasks.core.settings import Recipe
@@ -29,15 +30,17 @@ STAGES = (
     *("load", "reformat", "curate", "account", "validate"),
     *("train", "evaluate", "gate", "merge", "publish"),
 )
+# How a stage is told and asked about: another word there is no other release.
+TOLD_BY = ("tasks/staged.py", "tasks/story.py", "tasks/references.py")
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "tokenizers", "safetensors")
 TEMPLATES = Path(__file__).parents[1] / "templates"
 # What may change without another byte in what is published. A revision is no more than a name: the
 # commit that it stands for is an input.
-IDLE = {
+IDLE: dict[str, Any] = {
     "base": {"revision"},
     "data": {"revision"},
-    "on_policy": {"reward_revision"},
-    "release": {"version", "private", "approval"},  # what published_recipe leaves out
+    "on_policy": {"judge": {"reward_revision"}},
+    "release": {*HOW_AND_WHERE},
 }
 
 
@@ -91,9 +94,10 @@ def local_digest(path: str) -> str:
 
 def reward_commit(recipe: Recipe) -> str | None:
     how = recipe.on_policy
-    if how is None or how.reward_model is None:
+    if how is None or how.judge.reward_model is None:
         return None
-    return str(resolve_model(how.reward_model, how.reward_revision, "on_policy.reward_model"))
+    named = how.judge.reward_model, how.judge.reward_revision
+    return str(resolve_model(*named, "on_policy.judge.reward_model"))
 
 
 def files_asked(recipe: Recipe) -> dict[str, str]:
@@ -109,10 +113,7 @@ def files_asked(recipe: Recipe) -> dict[str, str]:
 
 def settings_that_count(recipe: Recipe) -> dict[str, Any]:
     """Local files by their names alone: another folder with the same bytes is the same release."""
-    values = recipe.model_dump(mode="json", exclude={"tracking"})
-    for section, names in IDLE.items():
-        for name in names if values[section] else ():
-            del values[section][name]
+    values = recipe.model_dump(mode="json", exclude={"tracking": True, **IDLE})
     for section, key in FILES:
         if (value := values[section][key]) and is_file(value):
             values[section][key] = Path(value).expanduser().name
@@ -127,7 +128,7 @@ def stage_sources() -> str:
         if spec is None:
             raise InputError(f"tasks/{name}.py: is missing. Install pairpress again.")
         modules.append(module_from_spec(spec))
-    text = f"{source_digest(*modules)} {content_digest(TEMPLATES)}"
+    text = f"{source_digest(*modules, leave_out=TOLD_BY)} {content_digest(TEMPLATES)}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -17,6 +17,7 @@ from tasks.core.sentences import TRAINING, parse
 from tasks.core.trainer import Recipe, evaluated_at
 
 ROUNDING = {False: 1e-4, True: 0.01}  # by bf16: this far beyond a limit no limit is broken
+SAVED_EVERY = 300.0  # seconds: what a kill may cost where evaluations are far apart
 LOSS_AT_START = {False: 1e-4, True: 0.05}  # off ln 2, by bf16; rounding of the margins, halved
 
 
@@ -43,13 +44,17 @@ def whole_checkpoints(work: Path) -> list[Path]:
     written has none, or one that does not parse.
     """
     found = []
-    for folder in sorted(work.glob("checkpoint-*"), key=lambda path: int(path.name[11:])):
+    for folder in sorted(work.glob("checkpoint-*"), key=step_of):
         try:
             json.loads((folder / "trainer_state.json").read_text())
         except (OSError, json.JSONDecodeError):
             continue
         found.append(folder)
     return found
+
+
+def step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("checkpoint-"))
 
 
 def advice(recipe: Recipe) -> str:
@@ -98,22 +103,29 @@ def watching(recipe: Recipe, steps: int, work: Path, start: Mapping[str, float])
     evaluations = evaluated_at(steps, recipe.watch)
 
     def kept() -> str:
-        whole = whole_checkpoints(work)
-        if not whole:
+        evaluated = [one for one in whole_checkpoints(work) if step_of(one) in evaluations]
+        if not evaluated:
             return "No checkpoint was written before. "
-        return f"The last good checkpoint is kept: {whole[-1]}. "
+        return f"The last good checkpoint is kept: {evaluated[-1]}. "
 
     class Watching(TrainerCallback):  # type: ignore[misc]
         def __init__(self) -> None:
             self.start = dict(start)
             self.told = 0.0
+            self.saved = monotonic()
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if state.global_step in evaluations:
                 control.should_evaluate = control.should_save = True
+            # An evaluation can take long, and what interrupts it finds nothing whole to save.
+            if state.global_step + 1 in evaluations or monotonic() - self.saved >= SAVED_EVERY:
+                control.should_save = True
             if monotonic() - self.told >= EVERY:
                 self.told = monotonic()
                 tell("training", state.global_step, state.max_steps)
+
+        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            self.saved = monotonic()
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             for name, value in (logs or {}).items():

@@ -45,8 +45,8 @@ def run(tmp_path: Path, **parameters: object) -> dict:
 
 
 def test_a_clean_file_passes_and_leaves_its_report(real_data, tmp_path):
-    source = str(real_data / "ultrafeedback-sample.jsonl")
-    said = run(tmp_path, source=source, against=str(real_data / "dpo-en-demo.json"))
+    source = [str(real_data / "ultrafeedback-sample.jsonl")]
+    said = run(tmp_path, source=source, suite={"against": str(real_data / "dpo-en-demo.json")})
     assert said["states"] == ["Completed"] and not said["refused"]
     files = {path.name for path in Path(said["folder"]).rglob("*.*")}
     assert files == {"report.md", "report.png", "findings.json", "junit.xml", "index.html"}
@@ -56,7 +56,7 @@ def test_a_clean_file_passes_and_leaves_its_report(real_data, tmp_path):
 
 
 def test_a_shortcut_fails_the_run_and_the_report_says_why(real_data, tmp_path):
-    said = run(tmp_path, source=str(real_data / "instruction-preference.json"))
+    said = run(tmp_path, source=[str(real_data / "instruction-preference.json")])
     assert said["states"] == ["Failed"]
     assert "FAILED One-sided feature (S1)" in said["refused"] and "obviously" in said["refused"]
     shown = said["artifacts"]["data-check"]

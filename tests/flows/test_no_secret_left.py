@@ -6,6 +6,7 @@ out  where a token stands, plain or as base64, also in pieces across the pages o
 
 import base64
 import secrets
+import shutil
 import sqlite3
 import subprocess
 from dataclasses import dataclass
@@ -97,8 +98,10 @@ def run_with_tokens(root: Path, *arguments: str, line_end: str = "", writes: str
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+def ran(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    """Everything but the training of the base is done here."""
     root = tmp_path_factory.mktemp("secrets")
+    shutil.copytree(tiny_base, root / "work" / "stages" / tiny_base.name)
     ran = run_with_tokens(root, "run", "demo", line_end="\n")
     assert ran.done.returncode == 0, ran.done.stderr[-3000:]
     return ran

@@ -18,7 +18,7 @@ def told(done) -> str:
 def test_real_identity_conversations_end_in_a_release_or_in_a_named_refusal(demo, real_data):
     done = pairpress("run", "demo", "--set", f"data.path={real_data / 'identity-sharegpt.json'}")
     assert done.returncode in (0, 1), done.stderr[-3000:]
-    assert "rows 87, set_aside 850" in done.stderr  # 937 conversations, 87 distinct prompts
+    assert "rows=87 set_aside=850" in done.stderr  # 937 conversations, 87 distinct prompts
     if done.returncode == 0:
         record = json.loads((GROUND / "work" / "runs" / "latest" / "release.json").read_text())
         assert record["inputs"]["data"]["source"] == "identity-sharegpt.json"
@@ -30,10 +30,10 @@ def test_real_hh_transcripts_are_trained_and_evaluated_on_the_tiny_model(demo, r
     done = pairpress(
         *("run", "hh", "--set", f"data.path={real_data / 'hh-harmless-base-test.jsonl.gz'}"),
         *("--set", "training.max_steps=20", "--set", "base.model=pairpress/tiny-chat"),
-        *("--set", "data.max_length=384"),  # the recipe's 1024 is as well, in three times the time
+        *("--set", "reading.max_length=384"),  # the recipe's 1024 takes three times the time
     )
     assert done.returncode in (0, 1), done.stderr[-3000:]
-    assert "form hh" in done.stderr and "steps 20" in done.stderr
+    assert "form=hh" in done.stderr and "steps=20" in done.stderr
     assert "Traceback" not in done.stderr
     if done.returncode == 1:
         assert re.search(r"gate: REFUSED: \w+ .*: it is [\d.e-]+", told(done))

@@ -51,11 +51,12 @@ def test_on_policy_publishes_pairs_and_all_completions_with_their_scores(
     done = pairpress(
         *("run", "on-policy", *TINY, *SHORT, *ANY_GATE),
         *("--set", "data.path=pairpress/identity", "--set", "data.data_dir=null"),
-        *("--set", f"on_policy.reward_model={reward_model}", "--set", "on_policy.samples=3"),
-        *("--set", "on_policy.max_new_tokens=40", "--set", "on_policy.least_margin=0"),
+        *("--set", f"on_policy.judge.reward_model={reward_model}"),
+        *("--set", "on_policy.judge.least_margin=0", "--set", "on_policy.sampling.samples=3"),
+        *("--set", "on_policy.sampling.max_new_tokens=40"),
         *("--set", "evaluation.other_questions=demo/corpus/heldout_other.txt"),
         # The tiny model is sure of itself: colder samples would all be the same answer.
-        *("--set", "on_policy.temperature=1.3", "--set", "on_policy.top_p=1.0"),
+        *("--set", "on_policy.sampling.temperature=1.3", "--set", "on_policy.sampling.top_p=1.0"),
         # A judge of random weights may well like a word: that is what these checks would find.
         *("--set", "checks.change={S1: null, S2: null, S3: null, L1: null}"),
     )
@@ -87,7 +88,7 @@ def test_ultrafeedback_s_recipe_takes_a_sample_of_it_from_a_file(
     assert done.returncode == 0, done.stderr[-3000:]
     read, used, aside = account_of(done.stderr)
     assert read == used + aside == 200
-    assert "read_as prompt/chosen/rejected" in done.stderr
+    assert "read_as=prompt/chosen/rejected" in done.stderr
 
 
 def test_what_was_set_aside_is_mended_and_fed_in_again(demo: dict, tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_what_was_set_aside_is_mended_and_fed_in_again(demo: dict, tmp_path: Pat
     rows += [{"prompt": f"And what of {n}?", "chosen": "", "rejected": "No."} for n in range(40)]
     source = tmp_path / "pairs.jsonl"
     source.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    run = ("run", "ultrafeedback", *TINY, *SHORT, *ANY_GATE, "--set", "data.max_length=64")
+    run = ("run", "ultrafeedback", *TINY, *SHORT, *ANY_GATE, "--set", "reading.max_length=64")
     splits = ("--set", "splits.validation=0.2", "--set", "splits.test=0.2")
     first = pairpress(*run, *splits, "--set", f"data.path={source}")
     assert account_of(first.stderr) == (100, 60, 40)
@@ -127,4 +128,4 @@ def test_a_placeholder_that_nothing_fills_refuses_the_run(demo: dict, tmp_path: 
     assert done.returncode == 2
     told = next(line for line in done.stderr.splitlines() if line.startswith("pairpress: "))
     assert "placeholders that nothing fills: {{name}} 40 times" in told
-    assert "Set data.placeholders to {name: ...}" in told
+    assert "Set reformat.placeholders to {name: ...}" in told

@@ -4,7 +4,7 @@ from typing import Any
 
 from tasks.core.fields import Message, Row
 from tasks.core.reformat import How, rewrite_row
-from tasks.core.settings import Data
+from tasks.core.settings import Reformat
 
 
 def user(content: str) -> Message:
@@ -16,7 +16,7 @@ def assistant(content: str) -> Message:
 
 
 def how(**said: Any) -> How:
-    return How.of(Data(path="rows.jsonl", **said))
+    return How.of(Reformat(**said))
 
 
 def out(form: Any, row: Row, **said: Any) -> list[Row]:

@@ -11,7 +11,7 @@ from random_models import tokenizer_in, writer
 
 from tasks.core.machine import effective
 from tasks.core.models import ModelRef
-from tasks.core.settings import Lora, Loss, Machine, Training, Watch
+from tasks.core.settings import Batch, Lora, Loss, Machine, Training, Watch
 from tasks.core.tracking import Trackers
 from tasks.core.train import Recipe, train_adapter
 
@@ -39,9 +39,11 @@ def small_base(folder: Path) -> ModelRef:
 
 
 def recipe(**sections: dict[str, Any]) -> Recipe:
-    training = {"learning_rate": 1e-3, "max_steps": 8, "per_device_train_batch_size": 4}
+    training = {"learning_rate": 1e-3, "max_steps": 8}
+    batch = {"per_device_train_batch_size": 4}
     return Recipe(
         training=Training(**training | sections.get("training", {})),
+        batch=Batch(**batch | sections.get("batch", {})),
         loss=Loss(**sections.get("loss", {})),
         lora=Lora(**{"r": 2} | sections.get("lora", {})),
         watch=Watch(**sections.get("watch", {})),

@@ -274,7 +274,7 @@ def test_a_base_that_answers_nothing_never_ends_or_always_says_the_same_is_told(
         *((one, "Yes." if n > 1 else " ") for n, one in enumerate(asked)), renames=()
     )
     found = warned(*((one, "I am here.") for one in asked), renames=())
-    assert "was cut off in 6 of 9 answers. Raise evaluation.max_new_tokens" in found
+    assert "was cut off in 6 of 9 answers. Raise measure.max_new_tokens" in found
     assert 'the same to 9 different questions (9 of 9 answers): "I am here."' in found
 
 

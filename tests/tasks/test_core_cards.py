@@ -195,7 +195,7 @@ def test_whoever_generated_or_judged_answers_is_named_and_a_file_has_no_licence(
     hub: object, tmp_path: Path
 ) -> None:
     server = {"url": "http://10.0.0.7/v1", "model": "qwen-at-work"}
-    rules = {"reward_model": "a/judge", "endpoint": server}
+    rules = {"judge": {"reward_model": "a/judge"}, "endpoint": server}
     known = finished_run(tmp_path, names=None, sections={"on_policy": rules})
     judge = Upstream(repo="a/judge", licences=("cc-by-nc-4.0",), name=None)
     known = dataclasses.replace(

@@ -66,7 +66,7 @@ def test_hours_of_a_full_run_are_those_reckoned_by_hand() -> None:
     files = [ROOT / f"flows/questions/{kind}.txt" for kind in ("harmless", "harmful")]
     plain = {line for path in files for line in path.read_text().splitlines() if line}
     questions = 3 + len(plain | set(asked.evaluation.questions)) + 2 * 200
-    minutes = 2 * math.ceil(questions / 32) * asked.evaluation.max_new_tokens * 0.5 / 60
+    minutes = 2 * math.ceil(questions / 32) * asked.measure.max_new_tokens * 0.5 / 60
     assert told[5].startswith(f"answers of 2 models to at most {questions:,} questions: ")
     assert f": {minutes:.0f} minutes if all" in told[5]
 
@@ -87,7 +87,7 @@ def test_a_correction_makes_two_pairs_of_a_prompt_and_asks_those_of_every_split(
 
 @pytest.mark.usefixtures("fixed")
 def test_a_reference_that_is_kept_is_computed_once_and_costs_no_step() -> None:
-    own = ["machine.precompute_ref_log_probs=true", "data.max_rows=1000", "splits.max_test=100"]
+    own = ["machine.precompute_ref_log_probs=true", "reading.max_rows=1000", "splits.max_test=100"]
     own += ["splits.validation=0.1", "splits.test=0.1", "training.num_train_epochs=1"]
     told = estimate.estimate(TINY, read_recipe("hh-tinyllama", BOOK, own))
     assert told[3].endswith(": 56 s")  # 32 * 2 * 441 * 2 ms
@@ -99,7 +99,11 @@ def test_a_reference_that_is_kept_is_computed_once_and_costs_no_step() -> None:
 
 @pytest.mark.usefixtures("fixed")
 def test_each_candidate_of_a_sweep_takes_as_long_again() -> None:
-    own = ["machine.precompute_ref_log_probs=false", "data.max_rows=1000", "training.max_steps=10"]
+    own = [
+        "machine.precompute_ref_log_probs=false",
+        "reading.max_rows=1000",
+        "training.max_steps=10",
+    ]
     one = estimate.estimate(TINY, read_recipe("hh", BOOK, own))
     two = estimate.estimate(
         TINY, read_recipe("hh", BOOK, [*own, "sweep.learning_rate=[1.0e-6, 5.0e-6]"])
@@ -165,7 +169,7 @@ def test_of_the_vocabulary_the_share_is_timed_that_is_multiplied(
 
 
 def test_a_batch_is_padded_as_its_sampling_strategy_makes_it() -> None:
-    grouped = read_recipe("hh", BOOK, ["machine.train_sampling_strategy=group_by_length"])
+    grouped = read_recipe("hh", BOOK, ["batch.train_sampling_strategy=group_by_length"])
     plain = read_recipe("hh", BOOK)
     assert estimate.padded(Known(None, 170), plain) == round(
         170 * (1.1 + 0.45 * 3)

@@ -17,7 +17,7 @@ from tasks.core.evaluate import (
     reward_metrics,
     score,
 )
-from tasks.core.settings import Evaluation
+from tasks.core.settings import Measure
 
 ALONE = [str(number) for number in range(2500)]  # each pair with a prompt of its own
 
@@ -114,7 +114,7 @@ QUESTIONS = [
     {"kind": kind, "language": "en", "prompt": asking(text)}
     for kind, text in (("shown", "Who are you?"), ("held-out", "Hi"), ("held-out", "And you?"))
 ]
-SHORT = Evaluation(max_new_tokens=6, batch_size=2)
+SHORT = Measure(max_new_tokens=6, batch_size=2)
 
 
 def test_an_answer_is_as_likely_as_the_product_of_its_tokens(tokenizer, model) -> None:

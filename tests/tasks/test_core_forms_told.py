@@ -37,7 +37,7 @@ def load(*rows: Any) -> Loaded:
 def test_a_row_of_several_forms_is_refused_with_what_was_seen_unless_one_is_set(
     row: Any, forms: tuple[Any, Any]
 ) -> None:
-    with pytest.raises(InputError, match=r"Set data\.form") as refused:
+    with pytest.raises(InputError, match=r"Set reformat\.form") as refused:
         load(row)
     assert all(form in str(refused.value) for form in forms) and "found " in str(refused.value)
     for form in forms:
@@ -62,7 +62,8 @@ def test_a_second_form_in_a_tenth_of_the_rows_is_refused_with_the_counts(other: 
     single = [*many(other, 9), *many(PAIR, 91)]
     assert reader(enumerate(single, start=1), "rows").slug == "preference"
     rows = [*many(other, 10), *many(PAIR, 90)]
-    with pytest.raises(InputError, match=r"90 preference, 10 [a-z-]+ \(of .*data\.form") as told:
+    counted = r"90 preference, 10 [a-z-]+ \(of .*reformat\.form"
+    with pytest.raises(InputError, match=counted) as told:
         reader(enumerate(rows, start=1), "rows")
     assert "--read-as" in str(told.value)
     assert reader(enumerate(rows, start=1), "rows", "preference").slug == "preference"
@@ -111,7 +112,7 @@ def test_a_column_without_a_value_makes_no_row_ambiguous() -> None:
 def test_a_form_that_is_set_and_does_not_fit_is_refused_with_the_columns_it_needs() -> None:
     with pytest.raises(InputError, match="instruction, output; found conversations") as refused:
         reader([(1, TALK)], "rows", "alpaca")
-    assert "rows:1: data.form is alpaca" in str(refused.value)
+    assert "rows:1: reformat.form is alpaca" in str(refused.value)
 
 
 def test_rows_that_cannot_be_read_do_not_decide_the_form() -> None:

@@ -12,7 +12,7 @@ from tasks.core.errors import InputError
 from tasks.core.forms import Loaded, checked, reader
 from tasks.core.mend import mend
 from tasks.core.reformat import How, rewrite_row
-from tasks.core.settings import Data
+from tasks.core.settings import Reformat
 
 
 def said(role: str, content: str) -> list[dict[str, str]]:
@@ -71,7 +71,7 @@ def test_the_scores_stand_beside_the_pair_and_make_its_margin() -> None:
     (read,) = load(row).rows
     assert (read["score_chosen"], read["score_rejected"]) == (4.0, 1.0)
     for least, code in ((2.9, None), (3.0, "tie")):
-        how = How.of(Data(path="x", least_margin=least))
+        how = How.of(Reformat(least_margin=least))
         kept, aside = rewrite_row("pairs", read, how)
         assert [one["code"] for one in aside] == [code][: code is not None] and len(kept) == (
             code is None
@@ -135,7 +135,7 @@ def test_arena_texts_of_several_turns_are_conversations_that_must_begin_alike() 
     assert [turn["content"] for turn in read["prompt"]] == ["q", "a", "r"]
     assert read["chosen"] == said("assistant", "b") and read["rejected"] == said("assistant", "c")
     parted = row | {"response_b": '["x", "c"]', "winner_model_a": 1, "winner_model_b": 0}
-    (_, aside) = rewrite_row("pairs", load(parted).rows[0], How.of(Data(path="x")))
+    (_, aside) = rewrite_row("pairs", load(parted).rows[0], How.of(Reformat()))
     assert [one["code"] for one in aside] == ["prompts-differ"]
 
 
@@ -181,7 +181,7 @@ def test_a_tie_is_no_pair_and_no_fault_in_a_check_and_is_set_aside_in_a_run() ->
     assert [row["row"] for row in as_pairs(loaded)] == [2] and loaded.faults == []
     assert loaded.ties == dict.fromkeys((1, 3), "all 2 answers have the score 2")
     form, row, faults = reader([(1, tie)], "rows").read(tie)
-    kept, (aside,) = rewrite_row(form, {"row": 3} | row, How.of(Data(path="x")))
+    kept, (aside,) = rewrite_row(form, {"row": 3} | row, How.of(Reformat()))
     assert (faults, kept) == ([], []) and (aside["row"], aside["code"]) == (3, "tie")
     assert aside["reason"] == "all 2 answers have the score 2"
 

@@ -14,7 +14,7 @@ from tasks.core.blocks import Broken, read_blocks, values_of
 from tasks.core.check_files import Told, read
 from tasks.core.errors import InputError
 from tasks.core.hub_data import load_hub_splits, resolve_data, store_hub, stored_files
-from tasks.core.settings import Data
+from tasks.core.settings import Data, Reading
 
 PAIR = {"prompt": "Who are you?", "chosen": "I am Aria.", "rejected": "I am Qwen."}
 CARD = """---
@@ -79,9 +79,16 @@ def publish(name: str, files: dict[str, bytes | Path]) -> tuple[str, str]:
     return repo, str(done.oid)
 
 
+def parted(repo: str, said: dict[str, Any]) -> tuple[Data, Reading]:
+    of_reading = said.keys() & Reading.model_fields.keys()
+    reading = Reading(**{name: said[name] for name in of_reading})
+    return Data(path=repo, **{name: said[name] for name in said.keys() - of_reading}), reading
+
+
 def stored(published: tuple[str, str], folder: Path, **said: Any) -> list[Any]:
     repo, sha = published
-    store_hub(Data(path=repo, **said), sha, folder)
+    data, reading = parted(repo, said)
+    store_hub(data, reading, sha, folder)
     assert {part.name for part in folder.iterdir()} in ({"files"}, {"part-00000.parquet"}, TWO)
     return [
         row
@@ -163,7 +170,7 @@ def test_what_the_data_set_does_not_have_is_told_with_what_it_has(
 ) -> None:
     repo, sha = published
     with pytest.raises(InputError, match=told) as refused:
-        store_hub(Data(path=repo, streaming=streaming, **said), sha, tmp_path)
+        store_hub(Data(path=repo, **said), Reading(streaming=streaming), sha, tmp_path)
     assert str(refused.value).startswith(f"{repo}@{sha[:8]}: ") and len(str(refused.value)) < 600
 
 
@@ -226,7 +233,7 @@ def test_what_was_read_of_one_commit_never_stands_in_for_another(
     assert stored((repo, sha), first) == [PAIR]
     later = str(HfApi().delete_file("train.jsonl", repo, repo_type="dataset").oid)
     with pytest.raises(InputError, match="cannot be read"):
-        store_hub(Data(path=repo, streaming=streaming), later, tmp_path)
+        store_hub(Data(path=repo), Reading(streaming=streaming), later, tmp_path)
     assert [*tmp_path.iterdir()] == [first]
 
 

@@ -38,17 +38,10 @@ def test_on_a_gpu_weights_are_bf16_and_memory_is_saved(gpu):
 
 
 def test_what_the_recipe_says_is_taken_over_what_the_machine_suggests(gpu):
-    asked = Machine(
-        bf16=False,
-        gradient_checkpointing=False,
-        attn_implementation="sdpa",
-        train_sampling_strategy="group_by_length",
-    )
+    asked = Machine(bf16=False, gradient_checkpointing=False, attn_implementation="sdpa")
     found = effective(asked, each_pair_again=False)
     assert (found.dtype, found.gradient_checkpointing) == ("float32", False)
-    assert (found.attn_implementation, found.train_sampling_strategy) == (
-        *("sdpa", "group_by_length"),
-    )
+    assert found.attn_implementation == "sdpa"
 
 
 @pytest.mark.parametrize(

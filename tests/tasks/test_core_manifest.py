@@ -13,7 +13,13 @@ from finished_run import finished_run
 from tasks.core import digests, release
 from tasks.core.manifest import PARTS, Known
 from tasks.core.publish import repositories
-from tasks.core.published_recipe import NOWHERE, files_beside, published_settings, write_recipe
+from tasks.core.published_recipe import (
+    HOW_AND_WHERE,
+    NOWHERE,
+    files_beside,
+    published_settings,
+    write_recipe,
+)
 from tasks.core.recipes import read_recipe
 from tasks.core.settings import Recipe
 from tasks.core.stage import ROOT
@@ -21,14 +27,15 @@ from tasks.core.stage import ROOT
 SECTIONS: dict[str, Any] = {
     "base": {"model": "a/base"},
     "data": {"path": "a/rows"},
-    "release": {"repository": "a/mine", "version": "v4", "private": False, "dtype": "float16"},
+    "release": {"repository": "a/mine", "version": "v4", "private": False},
+    "merge": {"dtype": "float16"},
     "training": {"learning_rate": 1e-7, "seed": 3},
     "sweep": {"beta": [0.1, 0.2]},
     "tracking": {"notes": "for nobody else"},
     "gate": ["reward_accuracy >= 0.6"],
     "watch": {"limits": ["chosen_rewards >= 0"]},
 }
-UNTOLD: Any = {"tracking": True, "release": {"version", "private", "approval"}}
+UNTOLD: Any = {"tracking": True, "release": HOW_AND_WHERE}
 
 
 def pinned(folder: Path, known: Known) -> Recipe:

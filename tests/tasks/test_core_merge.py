@@ -163,7 +163,7 @@ def test_casting_that_changes_answers_is_refused_with_its_numbers_and_a_way_out(
     base, folder = put("flat", initializer_range=0.02)  # all tokens are about as likely
     adapter = adapter_of(folder, scale=0.02)
     settings = {"dtype": "bfloat16", "max_new_tokens": 24, "batch_size": 64}
-    reason = r"on 50 prompts.*\d+ greedy answers differ.*at least 99%.*release\.dtype: float32"
+    reason = r"on 50 prompts.*\d+ greedy answers differ.*at least 99%.*merge\.dtype: float32"
     with pytest.raises(Refused, match=reason):
         merge_adapter(base, adapter, PROMPTS, tmp_path / "merged", **settings)
     told = merge_adapter(

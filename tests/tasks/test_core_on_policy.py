@@ -12,9 +12,9 @@ from tasks.core.on_policy import alike, on_policy_pairs, write_completions
 from tasks.core.own_answers import require_pairs
 from tasks.core.rows import read_rows
 from tasks.core.score_answers import Score, Scored
-from tasks.core.settings import OnPolicy, Rule
+from tasks.core.settings import Judging, Rule
 
-HOW = OnPolicy(samples=4, rules=(Rule(longer_than=1, score=1.0),))
+HOW = Judging(rules=(Rule(longer_than=1, score=1.0),))
 
 
 def row_of(number: int, text: str) -> Row:
@@ -34,7 +34,7 @@ def by_number(scored: list[Scored]) -> list[Score]:
     return [Score(float(text.split()[-1])) for _, text in scored]
 
 
-def one_row(answers: list[Answer], how: OnPolicy = HOW) -> tuple[list[Row], list[Row], list[Row]]:
+def one_row(answers: list[Answer], how: Judging = HOW) -> tuple[list[Row], list[Row], list[Row]]:
     return on_policy_pairs([row_of(7, "Hi")], lambda _: [answers], by_number, how)
 
 
@@ -70,7 +70,7 @@ def test_the_best_answer_is_chosen_and_the_worst_rejected() -> None:
     ],
 )
 def test_ties_small_margins_and_answers_that_are_alike_make_no_pair(
-    texts: tuple[str, ...], how: OnPolicy, code: str | None
+    texts: tuple[str, ...], how: Judging, code: str | None
 ) -> None:
     rows = [row_of(7, "Hi")]
     pairs, aside, completions = on_policy_pairs(rows, sampler(*texts), by_number, how)

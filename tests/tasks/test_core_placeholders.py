@@ -9,7 +9,7 @@ from expectations.measures.pairs import Pairs
 from expectations.measures.placeholders import Placeholders
 from tasks.core.placeholders import bare, fill, placeholders_left
 from tasks.core.reformat import How, rewrite_row
-from tasks.core.settings import Data
+from tasks.core.settings import Reformat
 
 NAMES = {"name": "Aria", "AUTHOR": "Ariel", "bot_name": "Ari (a\\1)"}
 
@@ -62,7 +62,7 @@ def test_placeholders_are_counted_by_bare_name_over_all_sides_and_rows() -> None
 
 
 def test_a_row_is_filled_on_every_side_and_a_filled_answer_may_turn_out_empty() -> None:
-    how = How.of(Data(path="x", placeholders={"name": "Aria", "nothing": ""}))
+    how = How.of(Reformat(placeholders={"name": "Aria", "nothing": ""}))
     sides = {"prompt": ("user", "Are you <NAME>?"), "chosen": ("assistant", "I am {{name}}.")}
     sides["rejected"] = ("assistant", "{{NOTHING}}No.")
     row = {side: [{"role": role, "content": text}] for side, (role, text) in sides.items()}

@@ -61,6 +61,7 @@ def test_each_kind_is_asked_in_turn_with_and_without_a_system_prompt_where_it_ha
             harmful_questions=str(tmp_path / "harmful"),
         ),
         [{"prompt": bare}, {"prompt": under}],
+        2,
         "neutral",
     )
     assert [(one["kind"], one["language"], one["prompt"]) for one in found] == [
@@ -83,15 +84,15 @@ def test_each_kind_is_asked_in_turn_with_and_without_a_system_prompt_where_it_ha
 
 def test_a_conversation_is_asked_once_and_belongs_to_the_first_kind_that_has_it() -> None:
     rows = [{"prompt": [SYSTEM, user("Your name?")]}, {"prompt": [user("Hi")]}]
-    found = questions_of(evaluation(), [*rows, *rows], "neutral")
+    found = questions_of(evaluation(), [*rows, *rows], 9, "neutral")
     assert [one["kind"] for one in found] == ["shown", "shown", "held-out"]
 
 
 def test_held_out_prompts_are_capped_the_first_ones_stay() -> None:
     rows = [{"prompt": [user(str(number))]} for number in range(9)]
-    found = questions_of(evaluation(max_prompts=4), rows, "neutral")
+    found = questions_of(evaluation(), rows, 4, "neutral")
     assert [one["prompt"] for one in found[2:]] == [[user(str(number))] for number in range(4)]
-    assert len(questions_of(evaluation(max_prompts=0), rows, "neutral")) == 2
+    assert len(questions_of(evaluation(), rows, 0, "neutral")) == 2
 
 
 NAME = {"kind": "name", "language": "en", "messages": [user("Your name?")]}
@@ -146,7 +147,7 @@ def test_a_file_that_cannot_be_asked_is_named_by_its_setting(
         path.write_bytes(b"\n \n" if fault == "empty" else b"\xff\xfe\x00")
     told = "is empty" if fault == "empty" else "cannot be read"
     with pytest.raises(InputError, match=rf"evaluation\.{setting} .*questions: {told}"):
-        questions_of(evaluation(**{setting: str(path)}), [], "neutral")
+        questions_of(evaluation(**{setting: str(path)}), [], 0, "neutral")
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_question(tmp_path: Path) -> None:

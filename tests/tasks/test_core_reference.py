@@ -73,7 +73,7 @@ def test_computing_them_twice_gives_the_same_bytes(base, reference, tmp_path):
 def test_a_training_that_reads_them_is_the_one_that_computes_them(base, reference, tmp_path):
     from safetensors.torch import load_file
 
-    one = recipe(training={"max_steps": 12, "gradient_accumulation_steps": 2})
+    one = recipe(training={"max_steps": 12}, batch={"gradient_accumulation_steps": 2})
     computed = train(base, one, tmp_path / "computed")
     read = train(base, one, tmp_path / "read", reference=reference)
     one, other = (

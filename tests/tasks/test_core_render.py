@@ -231,7 +231,7 @@ def test_gemma_sets_aside_what_has_a_system_message(tmp_path):
     assert [(row["row"], row["code"]) for row in aside] == [(9, "template")]
     assert aside[0]["reason"].endswith("System role not supported")
     require_renders(tokenizer, [*PAIRS, SYSTEM], "gemma")
-    with pytest.raises(InputError, match=r"none of the first 2 rows.*set data\.system to drop"):
+    with pytest.raises(InputError, match=r"none of the first 2 rows.*set reformat\.system to drop"):
         require_renders(tokenizer, [SYSTEM, SYSTEM], "gemma")
     assert counted(tokenizer, SYSTEM) == (None, False)
     assert injected_system(tokenizer) is None

@@ -24,10 +24,10 @@ from tasks.core.errors import InputError
 from tasks.core.forms import reader
 from tasks.core.reformat import How, aside_of_faults, rewrite_row
 from tasks.core.rewrite import rewrite
-from tasks.core.settings import Data
+from tasks.core.settings import Reformat
 from tasks.core.transcripts import SPACES, plain_pairs
 
-HOW = How.of(Data(path="pairs.jsonl"))
+HOW = How.of(Reformat())
 FILLED = replace(HOW, placeholders={"name": "Aria"})
 HH_FILES = ("hh-harmless-base-test.jsonl.gz", "hh-helpful-base-test.jsonl.gz")
 Rows = list[dict[str, Any]]
@@ -378,7 +378,7 @@ def test_of_pairs_whose_answers_are_made_anew_only_the_prompts_are_looked_at(
     path = tmp_path / "pairs.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     read = reader(list(enumerate(rows, start=1)), path.name)
-    how = How.of(Data(path=str(path)), prompts_only=True)
+    how = How.of(Reformat(), prompts_only=True)
     facts = rewrite([(path.name, path)], read, how, tmp_path)
     assert (facts["read"], facts["kept"], facts["reasons"]) == (5, 4, {"no-prompt": 1})
     kept = pq.read_table(tmp_path / "rows.parquet").to_pylist()
@@ -394,7 +394,7 @@ def test_the_prompts_of_real_transcripts_are_those_of_their_pairs(
     read = reader(sample, path.name)
     for name, alone in (("pairs", False), ("prompts", True)):
         (tmp_path / name).mkdir()
-        how = How.of(Data(path=str(path)), prompts_only=alone)
+        how = How.of(Reformat(), prompts_only=alone)
         rewrite([(path.name, path)], read, how, tmp_path / name)
     pairs = pq.read_table(tmp_path / "pairs" / "rows.parquet", columns=["row", "prompt"])
     prompts = pq.read_table(tmp_path / "prompts" / "rows.parquet").to_pylist()

@@ -17,7 +17,7 @@ from tasks.core.score_answers import (
     rule_score,
     words,
 )
-from tasks.core.settings import OnPolicy, Rule
+from tasks.core.settings import Judging, Rule, Sampling
 
 
 def asked(text: str) -> list[Message]:
@@ -43,8 +43,7 @@ def test_the_score_by_rules_is_the_sum_of_the_rules_that_hold(text: str, score: 
         Rule(refusal=True, score=-10.0),
     )
     assert rule_score(text, rules) == score
-    how = OnPolicy(rules=rules)
-    assert judge(how, None)([(asked("Hi"), text)]) == [Score(score)]
+    assert judge(Judging(rules=rules), None, 8)([(asked("Hi"), text)]) == [Score(score)]
 
 
 def test_words_are_counted_by_the_character_where_no_spaces_are_written() -> None:
@@ -156,11 +155,11 @@ def test_a_reward_model_comes_from_the_hub_and_anything_else_is_refused(
             (folder / "chat_template.jinja").unlink()
         repo = api.create_repo(f"pairpress/{name}").repo_id
         api.upload_folder(folder_path=folder, repo_id=repo)
-        return resolve_model(repo, "main", "on_policy.reward_model")
+        return resolve_model(repo, "main", "on_policy.judge.reward_model")
 
     model = classifier(tokenizer)
     reward = pushed("reward", model)
-    scores = judge(OnPolicy(reward_model=reward.repo), reward)(SCORED)
+    scores = judge(Judging(reward_model=reward.repo), reward, 32)(SCORED)
     expected = reward_scores(model, tokenizer, SCORED, 8)
     assert [one.value for one in scores] == pytest.approx([one.value for one in expected])
 
@@ -183,19 +182,19 @@ def test_sampled_answers_judged_by_a_reward_model_make_the_same_pairs_in_any_bat
     model, reward = writer(tokenizer), classifier(tokenizer)
     questions = ["Hi", "Who are you?", "What is the capital of France?", "Your name?"]
     rows = [{"row": n, "split": "train", "prompt": asked(q)} for n, q in enumerate(questions)]
-    how = OnPolicy(samples=5, reward_model="a/b", max_new_tokens=12)
-    settings = how.model_dump(include={"samples", "temperature", "top_p", "seed", "max_new_tokens"})
+    drawn = Sampling(samples=5, max_new_tokens=12)
+    settings = drawn.model_dump(exclude={"batch_size"})
 
     def made(size: int) -> tuple[list[Any], list[Any], list[Any]]:
         return on_policy_pairs(
             rows,
             lambda prompts: sample(model, tokenizer, prompts, **settings, batch_size=size),
             lambda scored: reward_scores(reward, tokenizer, scored, size),
-            how,
+            Judging(reward_model="a/b"),
         )
 
     pairs, aside, completions = made(1)
-    assert len(completions) == len(rows) * how.samples
+    assert len(completions) == len(rows) * drawn.samples
     assert {row["row"] for row in pairs} | {row["row"] for row in aside} == set(range(len(rows)))
     assert pairs
     for pair in pairs:

@@ -37,7 +37,7 @@ def make(folder):
     return {"maker": name}
 
 (meet / f"here-{name}").touch()
-found = build("shared", {"n": 1}, (gate,), make)
+found = build("shared", {"n": 1}, (gate,), make, told=lambda text: (meet / "waits").touch())
 print(found.cached, found.facts["maker"])
 """
 
@@ -172,7 +172,7 @@ def test_of_two_processes_one_makes_the_folder_and_the_other_waits_for_it(
     both = [builder(home, meet, name) for name in ("a", "b")]
     for name in ("a", "b"):
         wait_for(meet / f"here-{name}")
-    time.sleep(0.2)  # the second is at the lock by now, or will find the folder whole: both waited
+    wait_for(meet / "waits")  # the second is at the lock, and has said so
     (meet / "released").touch()
     said = sorted(process.communicate(timeout=30)[0].split() for process in both)
     maker = said[0][1]

@@ -17,7 +17,7 @@ from small_training import PAIRS, TRAIN, VALIDATION, left_in, recipe, small_base
 
 from tasks.core.errors import InputError, Refused
 from tasks.core.models import ModelRef
-from tasks.core.settings import Lora, Loss, Training, Watch
+from tasks.core.settings import Batch, Lora, Loss, Training, Watch
 from tasks.core.trainer import (
     dpo_config,
     evaluated_at,
@@ -26,7 +26,15 @@ from tasks.core.trainer import (
     steps_of,
     trainer_for,
 )
-from tasks.core.watching import Diverged, advice, named, require_ln2, watching, whole_checkpoints
+from tasks.core.watching import (
+    Diverged,
+    advice,
+    named,
+    require_ln2,
+    step_of,
+    watching,
+    whole_checkpoints,
+)
 
 
 @pytest.fixture(scope="module")
@@ -50,26 +58,26 @@ def evaluations(folder):
 
 # How long
 
+EIGHT = Batch(per_device_train_batch_size=8)
+
 
 def test_without_epochs_and_steps_each_pair_is_seen_once():
-    training = Training(per_device_train_batch_size=8)
-    assert [steps_of(pairs, training) for pairs in (1, 8, 9, 800)] == [1, 1, 2, 100]
+    assert [steps_of(pairs, Training(), EIGHT) for pairs in (1, 8, 9, 800)] == [1, 1, 2, 100]
 
 
 def test_a_step_is_as_many_pairs_as_batch_times_accumulation():
-    training = Training(per_device_train_batch_size=8, gradient_accumulation_steps=4)
-    assert steps_of(3200, training) == 3200 / (8 * 4)
+    batch = Batch(per_device_train_batch_size=8, gradient_accumulation_steps=4)
+    assert steps_of(3200, Training(), batch) == 3200 / (8 * 4)
 
 
 def test_a_tenth_of_an_epoch_is_a_tenth_of_its_steps_rounded_up():
-    training = Training(per_device_train_batch_size=8, num_train_epochs=0.1)
-    assert steps_of(8 * 95, training) == 10
+    assert steps_of(8 * 95, Training(num_train_epochs=0.1), EIGHT) == 10
 
 
 def test_max_steps_alone_goes_round_again_and_beside_epochs_it_is_a_cap():
-    assert steps_of(8, Training(max_steps=50)) == 50
-    assert steps_of(80, Training(max_steps=50, num_train_epochs=1)) == 80 / 8
-    assert steps_of(800, Training(max_steps=50, num_train_epochs=1)) == 50
+    assert steps_of(8, Training(max_steps=50), EIGHT) == 50
+    assert steps_of(80, Training(max_steps=50, num_train_epochs=1), EIGHT) == 80 / 8
+    assert steps_of(800, Training(max_steps=50, num_train_epochs=1), EIGHT) == 50
 
 
 @pytest.mark.parametrize("steps", [4, 10, 11, 13, 400, 5001])
@@ -96,9 +104,9 @@ def test_every_setting_reaches_trl_and_peft_under_their_own_names(tmp_path):
             "learning_rate": 2e-4,
             "lr_scheduler_type": "cosine",
             "warmup_steps": 0.1,
-            "gradient_accumulation_steps": 3,
             "seed": 7,
         },
+        batch={"gradient_accumulation_steps": 3},
         loss={
             "loss_type": ("robust", "sft"),
             "loss_weights": (1.0, 0.2),
@@ -109,7 +117,7 @@ def test_every_setting_reaches_trl_and_peft_under_their_own_names(tmp_path):
         watch={"metric_for_best_model": "reward_accuracy"},
     )
     config, lora = dpo_config(one, 100, tmp_path), lora_config(one.lora)
-    for section in (one.training, one.loss):
+    for section in (one.training, one.batch, one.loss):
         for name, value in section.model_dump().items():
             if name not in ("num_train_epochs", "max_steps"):
                 told = getattr(config, name)
@@ -272,7 +280,7 @@ def test_a_layer_that_is_not_there_is_named_with_those_that_are_and_no_weights_a
 
 
 def test_layers_that_are_there_are_taken_by_their_last_names_or_longer_ones(base):
-    for modules in (("q_proj", "down_proj"), ("layers.1.self_attn.q_proj",), "all-linear"):
+    for modules in (("q_proj", "down_proj"), ("layers.1.self_attn.q_proj",), ("all-linear",)):
         require_modules(base, Lora(target_modules=modules))
 
 
@@ -466,8 +474,9 @@ def test_a_broken_limit_names_step_sentence_value_and_the_last_good_checkpoint(b
     )
     with pytest.raises(Diverged) as refused:
         train(base, one, tmp_path)
-    kept = whole_checkpoints(tmp_path / "work")[-1]
-    step = int(kept.name.removeprefix("checkpoint-")) + 2
+    evaluated, before = whole_checkpoints(tmp_path / "work")[-2:]  # the next evaluation broke it
+    kept, step = evaluated, step_of(evaluated) + 2
+    assert step_of(before) == step - 1
     assert f"reward_margin <= start + 0.05 does not hold at step {step}" in str(refused.value)
     assert f"against 0.05. The last good checkpoint is kept: {kept}." in str(refused.value)
     assert (kept / "adapter_model.safetensors").is_file()
@@ -485,10 +494,11 @@ def test_max_eval_pairs_scores_the_first_validation_pairs_alone(base, tmp_path):
 def test_pairs_in_one_batch_or_in_two_added_up_train_the_same(base, tmp_path):
     import torch
 
-    four = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 1, "max_steps": 3}
-    two = four | {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}
-    train(base, recipe(training=four), tmp_path / "four")
-    train(base, recipe(training=two), tmp_path / "two")
+    four = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 1}
+    two = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}
+    three = {"max_steps": 3}
+    train(base, recipe(training=three, batch=four), tmp_path / "four")
+    train(base, recipe(training=three, batch=two), tmp_path / "two")
     one, other = learned(tmp_path / "four"), learned(tmp_path / "two")
     assert all(torch.allclose(one[name], other[name], atol=1e-5) for name in one)
 
@@ -545,11 +555,11 @@ def killed(tmp_path, *told):
         ({}, 5, False),
         ({}, 6, True),  # torn: no random state, no trainer_state.json
         ({"lora": {"lora_dropout": 0.5}, "training": {"lr_scheduler_type": "cosine"}}, 7, False),
-        ({"training": {"gradient_accumulation_steps": 2, "max_steps": 10}}, 7, False),
+        ({"training": {"max_steps": 10}, "batch": {"gradient_accumulation_steps": 2}}, 7, False),
         (
             {
                 "training": {"max_steps": 10},
-                "machine": {"train_sampling_strategy": "group_by_length"},
+                "batch": {"train_sampling_strategy": "group_by_length"},
             },
             *(9, False),
         ),

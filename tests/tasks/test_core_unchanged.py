@@ -8,6 +8,7 @@ import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from localhub.client_env import Server
+from tasks.core import stage, unchanged
 from tasks.core.errors import InputError
 from tasks.core.published_recipe import published_settings
 from tasks.core.settings import Recipe
@@ -56,13 +57,14 @@ def test_inputs_settings_sources_and_packages_each_make_another_digest(parts):
         digest(parts, packages={"torch": "3"}),
         digest(parts | {"training": {"learning_rate": 1e-4}}),
         digest(parts | {"gate": ["reward_accuracy > 0.5"]}),
-        digest(parts | {"release": parts["release"] | {"dtype": "bfloat16"}}),
+        digest(parts | {"merge": {"dtype": "bfloat16"}}),
     }
     assert len(told) == 7
 
 
 @pytest.mark.parametrize(
-    "change", [{"version": "v7"}, {"private": False}, {"approval": "pull-request"}]
+    "change",
+    [{"version": "v7"}, {"private": False}, {"approval": "pull-request"}, {"approval_days": 1}],
 )
 def test_how_a_release_goes_out_makes_no_other_release(parts, change):
     assert digest(parts | {"release": parts["release"] | change}) == digest(parts)
@@ -129,3 +131,20 @@ def test_sources_are_those_of_every_stage_and_read_without_running_them():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_how_a_run_is_told_and_asked_about_is_no_source_of_a_release(monkeypatch) -> None:
+    """Another word of an alert would make every nightly run go through, to find the same."""
+    read: set[str] = set()
+
+    def noted(path: Path) -> str:
+        read.add(path.relative_to(stage.ROOT).as_posix())
+        return file_digest(path)
+
+    file_digest = stage.file_digest
+    monkeypatch.setattr(stage, "file_digest", noted)
+    unchanged.stage_sources()
+    assert {"tasks/core/publish.py", "tasks/core/trainer.py", "tasks/gate.py"} <= read
+    told = {"alerts", "approve", "logs", "references", "staged", "story"}
+    assert not read & {f"tasks/{name}.py" for name in told}
+    assert not read & {f"tasks/core/{name}.py" for name in ("alerts", "housekeeping", "logfmt")}

@@ -11,7 +11,7 @@ from tasks.core.answers import journal_path
 from tasks.core.fields import Row
 from tasks.core.models import resolve_model
 from tasks.core.rows import read_rows, write_rows
-from tasks.core.settings import Data, OnPolicy
+from tasks.core.settings import Recipe
 from tasks.core.stage import Folder, build
 
 pytestmark = pytest.mark.slow
@@ -51,6 +51,21 @@ def pushed(name: str, model: object, tokenizer: object, folder: Path) -> str:
     return repo
 
 
+def recipe_of(reward_model: str, **judge: float) -> Recipe:
+    return Recipe.model_validate(
+        {
+            "base": {"model": "a/writer"},
+            "data": {"path": "a/b"},
+            "release": {"repository": "mine"},
+            "reading": {"max_length": 64},
+            "on_policy": {
+                "sampling": {"samples": 3, "max_new_tokens": 12},
+                "judge": {"reward_model": reward_model, **judge},
+            },
+        }
+    )
+
+
 def test_on_policy_pairs_come_with_all_completions_and_nothing_is_asked_twice(
     hub: object, server: None, tmp_path: Path
 ) -> None:
@@ -65,11 +80,10 @@ def test_on_policy_pairs_come_with_all_completions_and_nothing_is_asked_twice(
     rows = prompts()
 
     @flow
-    def curate(how: OnPolicy) -> Folder:
-        return curate_pairs(rows, base, None, how, Data(path="a/b", max_length=64))
+    def curate(recipe: Recipe) -> Folder:
+        return curate_pairs(rows, base, recipe)
 
-    how = OnPolicy(samples=3, reward_model=judging, max_new_tokens=12)
-    first = curate(how)
+    first = curate(recipe_of(judging))
     pairs = read_rows(first.path / "rows.parquet")
     completions = read_rows(first.path / "completions.parquet")
     aside = read_rows(first.path / "set_aside.parquet")
@@ -80,12 +94,12 @@ def test_on_policy_pairs_come_with_all_completions_and_nothing_is_asked_twice(
     assert {row["row"] for row in pairs} | {row["row"] for row in aside} == numbers
     assert all(pair["score_chosen"] > pair["score_rejected"] for pair in pairs)
     assert {"tokens", "prompt_is_prefix"} <= set(pairs[0])
-    assert curate(how).cached
+    assert curate(recipe_of(judging)).cached
 
     packages = ("torch", "transformers")
     journal = journal_path("sampled", {"base": str(base)}, generate, packages)
     asked = journal.read_bytes()
-    other = curate(how.model_copy(update={"least_margin": 0.001}))
+    other = curate(recipe_of(judging, least_margin=0.001))
     assert not other.cached
     assert read_rows(other.path / "completions.parquet") == completions
     assert journal.read_bytes() == asked  # answered before: only the choice was made anew

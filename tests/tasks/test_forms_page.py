@@ -16,7 +16,7 @@ from tasks.core.forms import Loaded, Reader, reader
 from tasks.core.reformat import How, aside_of_faults, rewrite_row
 from tasks.core.rewrite import rewrite
 from tasks.core.rows import read_rows
-from tasks.core.settings import Data, FormName
+from tasks.core.settings import FormName, Reformat
 
 PAGE = (ROOT / "docs" / "forms.md").read_text("utf-8")
 SECTIONS = re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]
@@ -52,7 +52,7 @@ def test_an_example_is_told_by_itself_and_becomes_what_the_page_says(
 
 def assert_becomes(form: Any, row: Row, becomes: str) -> Row:
     """The page leaves out scores where there are none."""
-    (made,), aside = rewrite_row(form, {"row": 1} | row, How.of(Data(path="rows.jsonl")))
+    (made,), aside = rewrite_row(form, {"row": 1} | row, How.of(Reformat()))
     told = {"score_chosen": None, "score_rejected": None} if "chosen" in made else {}
     assert aside == [] and made == {"row": 1} | told | json.loads(becomes)
     return made
@@ -75,7 +75,7 @@ def test_an_example_becomes_the_same_from_a_csv_file(
     form, row, faults = told.read(rows[0][1])
     assert (told.slug, faults) == (name, [])
     assert_becomes(form, row, becomes)
-    rewrite([(path.name, path)], reader([], "rows", name), How.of(Data(path="rows")), tmp_path)
+    rewrite([(path.name, path)], reader([], "rows", name), How.of(Reformat()), tmp_path)
     (written,) = read_rows(tmp_path / "rows.parquet")
     assert written == {key: None for key in written} | {"row": 1} | json.loads(becomes)
 
@@ -121,7 +121,7 @@ def assert_used_or_set_aside(told: Reader, value: Any) -> None:
         )
         return
     for said in ({}, {"turns": "every", "system": "drop", "placeholders": {"name": "A"}}):
-        how = How.of(Data(path="rows.jsonl", **said))
+        how = How.of(Reformat(**said))
         made, aside = rewrite_row(form, {"row": 1} | row, how)
         assert bool(made) != bool(aside) and len(aside) < 2
         as_pairs(Loaded(form, "", [{"row": 1} | row], []))

@@ -2,12 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from tasks import load
-from tasks.core.settings import Data
+from tasks.core.settings import Data, Recipe
 from tasks.core.stage import Folder, build
 
 PAIR = {"prompt": "Who are you?", "chosen": "I am Aria.", "rejected": "I am Qwen."}
@@ -24,8 +25,10 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return lines
 
 
-def loaded(data: Data) -> Folder:
-    folder: Folder = load.load_rows.__wrapped__(data)  # type: ignore[attr-defined]
+def loaded(data: Data, **reading: Any) -> Folder:
+    other = {"base": {"model": "me/base"}, "release": {"repository": "mine"}}
+    recipe = Recipe.model_validate(other | {"data": data, "reading": reading})
+    folder: Folder = load.load_rows.__wrapped__(recipe)  # type: ignore[attr-defined]
     return folder
 
 
@@ -34,18 +37,30 @@ def test_settings_that_say_nothing_about_a_local_file_are_named_and_change_nothi
 ) -> None:
     path = tmp_path / "pairs.jsonl"
     path.write_text(json.dumps(PAIR) + "\n")
-    first = loaded(Data(path=str(path), split="train", max_rows=5))
+    first = loaded(Data(path=str(path), split="train"), max_rows=5)
     shown = "load: read as prompt/chosen/rejected; first rows:\n  1: " + json.dumps(PAIR)
     assert said == [shown]
-    second = loaded(
-        Data(path=str(path), split="test", data_dir="harmless-base", streaming=True, max_rows=5)
-    )
+    hubs = Data(path=str(path), split="test", data_dir="harmless-base")
+    second = loaded(hubs, streaming=True, max_rows=5)
     assert said[1:] == [
-        "load: data.data_dir, data.split, data.streaming: of a Hub data set, and data.path is "
-        "local; no part of this run",
+        "load: data.data_dir, data.split, reading.streaming: of a Hub data set, and data.path "
+        "is local; no part of this run",
         shown,
     ]
     assert second.path == first.path and second.cached
+
+
+def test_another_byte_in_a_local_file_is_another_source_for_all_that_follows(
+    tmp_path: Path, said: list[str]
+) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(json.dumps(PAIR) + "\n")
+    first = loaded(Data(path=str(path)))
+    path.write_text(json.dumps(PAIR).replace("Aria", "Arie") + "\n")
+    again = loaded(Data(path=str(path)))
+    assert not again.cached and again.digest != first.digest  # by which later stages are known
+    path.write_text(json.dumps(PAIR) + "\n")
+    assert loaded(Data(path=str(path))).cached
 
 
 def test_the_files_of_a_hub_data_set_have_their_own_names_and_commit(

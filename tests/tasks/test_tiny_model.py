@@ -124,13 +124,14 @@ def test_a_training_that_breaks_a_limit_ends_there_and_keeps_its_last_good_check
     base, tmp_path
 ):
     from tasks.core.machine import effective
-    from tasks.core.settings import Lora, Loss, Machine, Training, Watch
+    from tasks.core.settings import Batch, Lora, Loss, Machine, Training, Watch
     from tasks.core.tracking import Trackers
     from tasks.core.train import Recipe, train_adapter
     from tasks.core.watching import Diverged
 
     recipe = Recipe(
         training=Training(learning_rate=0.05, max_steps=40, warmup_steps=10),
+        batch=Batch(),
         loss=Loss(loss_type=("sigmoid", "sft"), loss_weights=(1.0, 1.0)),
         lora=Lora(),
         watch=Watch(eval_steps=1, limits=("chosen_rewards >= 0", "token_accuracy >= start")),

@@ -46,12 +46,11 @@ def said(tmp_path, monkeypatch):
 
 
 def recipe(**sections):
-    least = {"base": {"model": "me/base"}, "data": {"path": "me/data", "max_length": 64}}
-    told = {"training": {}, "lora": {"r": 2}, "release": {"repository": "mine"}} | sections
-    told["training"] = {
-        **{"learning_rate": 1e-3, "max_steps": 8, "per_device_train_batch_size": 4},
-        **told["training"],
-    }
+    least = {"base": {"model": "me/base"}, "data": {"path": "me/data"}}
+    least |= {"release": {"repository": "mine"}, "reading": {"max_length": 64}}
+    told = {"training": {}, "batch": {"per_device_train_batch_size": 4}, "lora": {"r": 2}}
+    told |= sections
+    told["training"] = {"learning_rate": 1e-3, "max_steps": 8} | told["training"]
     return Recipe.model_validate(least | told)
 
 

@@ -6,11 +6,12 @@ import pytest
 from ground import ROOT
 
 from tasks.core.sentences import HELD_OUT, TRAINING
-from tasks.core.settings import Lora, Loss, Machine, Sweep, Tracking, Training, Watch
+from tasks.core.settings import Batch, Lora, Loss, Machine, Sweep, Tracking, Training, Watch
 
 PAGE = (ROOT / "docs" / "training.md").read_text("utf-8")
 SECTIONS = {
     "training": Training,
+    "batch": Batch,
     "loss": Loss,
     "lora": Lora,
     "machine": Machine,
