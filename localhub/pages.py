@@ -9,6 +9,7 @@ out  HTML without a script, templates/*.html. What is private or gated shows on 
 import itertools
 import posixpath
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -71,7 +72,9 @@ class Pages:
     def front(self, request: Request) -> str:
         shown: list[dict[str, Any]] = []
         for repository in self._store.repositories():
-            if self._is_visible(request, repository):
+            if not self._is_visible(request, repository):
+                continue
+            with suppress(HubError):  # deleted meanwhile
                 head = self._store.resolve(repository, "refs/heads/main")
                 size = sum(file.size for file in head.files.values())
                 shown.append({"repository": repository, "head": head, "size": size})

@@ -166,7 +166,9 @@ class Store(Contents):
         if revision in refs:
             return self._read(repository, refs[revision])
         if re.fullmatch(r"[0-9a-f]{7,40}", revision):
-            found = list(commits.glob(f"{revision}*.json"))
+            found: list[Path] = []
+            with suppress(FileNotFoundError):  # glob's own, of a folder that goes while it looks
+                found = list(commits.glob(f"{revision}*.json"))
             if len(found) == 1:
                 return self._read(repository, found[0].stem)
         raise revision_missing(str(repository.id), revision)

@@ -186,4 +186,5 @@ def test_the_time_of_a_layer_grows_with_its_width() -> None:
         for one in (config, wide)
     ]
     assert times[1].train > 4 * times[0].train  # 64 times the work, less well used at first
-    assert all(one.train > one.forward > 0 and one.answer > 0 for one in times)
+    assert times[1].train > times[1].forward  # about 3 times; the tiny one's are lost in the noise
+    assert all(one.forward > 0 and one.answer > 0 for one in times)
