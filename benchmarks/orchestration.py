@@ -17,8 +17,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
+
+from tasks.core.up_state import answers
 
 ROOT = Path(__file__).resolve().parents[1]
 PORT = 4271
@@ -122,20 +122,12 @@ def _server(environment: dict[str, str]) -> Iterator[None]:
     home = {"PREFECT_HOME": f"{environment['PREFECT_HOME']}-server"}
     with subprocess.Popen(command, env=environment | home, **quiet) as process:
         try:
-            while not _answers():
+            while not answers(SERVER):
                 assert process.poll() is None, f"no server at {SERVER}: is port {PORT} taken?"
                 time.sleep(0.2)
             yield
         finally:
             process.terminate()
-
-
-def _answers() -> bool:
-    try:
-        with urlopen(f"{SERVER}/health", timeout=2):
-            return True
-    except (URLError, OSError):
-        return False
 
 
 def _output(command: list[str], environment: dict[str, str]) -> str:

@@ -48,8 +48,10 @@ def list_recipes(recipe: RecipeFile = None) -> None:
     """Recipes in prefect.yaml."""
     from tasks.core.recipes import deployments, recipe_book
 
-    for name, deployment in deployments(recipe_book(recipe)).items():
-        print(f"{name:16} {deployment.get('description', '')}")
+    found = deployments(recipe_book(recipe))
+    widest = max(map(len, found), default=0)
+    for name, deployment in found.items():
+        print(f"{name:{widest}}  {deployment.get('description', '')}")
 
 
 @app.command()

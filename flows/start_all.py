@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import signal
 import socket
 import sys
@@ -265,9 +266,10 @@ def _watch(worker: Child, server: Child | None) -> None:
 
 
 def _next_steps(ui: str) -> str:
+    prefect = "prefect" if shutil.which("prefect") else Path(sys.executable).with_name("prefect")
     return (
         f"Next: {ui}/deployments, choose one, Run > Custom run. Or from another terminal:\n"
         f"  export PREFECT_API_URL={ui}/api\n"
-        "  prefect deployment run release-model/NAME        # names: pairpress list\n"
+        f"  {prefect} deployment run release-model/NAME        # names: pairpress list\n"
         "`pairpress run` beside it uses this server too. Ctrl-C stops all of it."
     )

@@ -19,7 +19,7 @@ class Diversity(Measure):
     """A prompt is what is asked after the system message: many rows share one of those."""
 
     check: ClassVar[str] = "diversity"
-    title: ClassVar[str] = "distinct prompts"
+    title: ClassVar[str] = "repeated prompts or answers"
     one_sided: ClassVar[bool] = True
 
     severity: Severity = Field(

@@ -84,14 +84,15 @@ def look(work: Path, days: float) -> Found:
                 kept = "a run that has not ended needs it"
         kind = "leftover of a killed run" if one.name.startswith(".") else "stage"
         sort(kind, one, _time(done) if done.exists() else _newest(one), kept)
+    started = min((_oldest(runs[name]) for name in unfinished), default=now)
     for one in _entries(work / "training"):
-        kept = "a run makes it now" if _is_held(_lock_of(work, one.name)) else None
+        kept = "a run that has not ended may go on from it" if _newest(one) >= started else None
+        kept = "a run makes it now" if _is_held(_lock_of(work, one.name)) else kept
         sort("checkpoints", one, _newest(one), kept)
     for name, one in runs.items():
         kept = "a run that has not ended needs it" if name in needed else None
         kept = "a run that has not ended" if name in unfinished else kept
         sort("run", one, _newest(one), "the last release" if name == last else kept)
-    started = min((_oldest(runs[name]) for name in unfinished), default=now)
     for one in _entries(work / "prefect" / "results"):
         kept = "a run that has not ended needs it" if _time(one) >= started else None
         sort("result of Prefect", one, _time(one), kept)

@@ -6,6 +6,7 @@ out  a DPOTrainer that is ready to train: base and adapter in memory, pairs toke
 
 import logging
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,8 @@ def trainer_for(
     require_modules(base, recipe.lora)
     # Checkpoints of one second are sorted by their steps, which is right and not worth a word.
     logging.getLogger("transformers.trainer_utils").setLevel(logging.ERROR)
+    # peft and TRL ask for a name that transformers has replaced, at every training.
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
     disable_progress_bars()  # of preparing the pairs, which takes seconds; tell() shows the rest
     model = load_for_training(base, recipe.machine)
     # TRL's disable_dropout comes after the adapter is on and would put out lora_dropout as well.

@@ -89,6 +89,14 @@ def test_what_an_unfinished_run_used_stays_with_the_run(work):
     }
 
 
+def test_checkpoints_that_an_unfinished_run_may_go_on_from_stay(work):
+    for name, days in (("before", 50), ("since", 35)):
+        (work / "training" / name / "checkpoint-1").mkdir(parents=True)
+        aged(work / "training" / name, days)
+    run(work, "killed", 40, ended=False)
+    assert going(work) == {"training/before"}
+
+
 def test_a_run_that_was_killed_unseen_counts_no_longer_than_an_approval_may_take(work):
     run(work, "killed", 91, stage(work, "train", 91), ended=False)
     assert going(work) == {f"stages/train-{FULL}", "runs/killed"}
