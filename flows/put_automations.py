@@ -13,6 +13,7 @@ import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.events.schemas.automations import AutomationCore
 
+from tasks.core.errors import InputError
 from tasks.core.stage import ROOT
 
 AUTOMATIONS = ROOT / "deploy" / "automations"
@@ -20,8 +21,14 @@ AUTOMATIONS = ROOT / "deploy" / "automations"
 
 def put_automations(client: SyncPrefectClient, folder: Path = AUTOMATIONS) -> list[str]:
     """Names of those that are on the server now; `prefect automation create` would only add."""
+    files = sorted(folder.glob("*.yaml"))
+    if not files:
+        raise InputError(
+            f"{folder}: no automation is there, and without the one for crashes a run whose "
+            "machine died stays Running for ever. Run this from a whole checkout."
+        )
     names = []
-    for path in sorted(folder.glob("*.yaml")):
+    for path in files:
         ours = AutomationCore.model_validate(yaml.safe_load(path.read_text("utf-8")))
         there, *surplus = client.read_automations_by_name(ours.name) or [None]
         if there is None:

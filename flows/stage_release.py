@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from tasks.approve import require_same_files
+from tasks.approve import require_none_asked, require_same_files
 from tasks.core.models import ModelRef
 from tasks.core.refs import Aligned, News, Prepared, Staged
 from tasks.core.settings import Recipe
@@ -22,6 +22,7 @@ def stage_release(
     """Written here, scanned, committed to release/VERSION, and read back by a stranger's eyes."""
     written = write_release(repository, news, base, prepared, aligned, recipe)
     require_same_files(written)
+    require_none_asked(repository)
     staged = place_release(written)
     verify_release(staged)
     return keep("staged", staged)

@@ -30,12 +30,13 @@ import yaml
 from tasks.core.child import Child
 from tasks.core.errors import InputError, Refused
 from tasks.core.stage import work_folder
-from tasks.core.up_state import answers, told_by
+from tasks.core.up_state import LOCK, answers, told_by
 
 POOL = "local-process"
 PREFECT = [sys.executable, "-m", "prefect", "--no-prompt"]
 _SERVER_S, _DEPLOY_S, _WORKER_S = 300, 600, 300  # a busy machine takes its time; a quiet one 10
 _RUNS_S, _STOP_S = 30, 20  # for runs to end themselves; for a worker or server without any
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SOON_S = 60  # a worker that ends this soon after it was started again is given up
 
 
@@ -43,6 +44,7 @@ def start_all(book: Path, port: int) -> None:
     """Returns when everything has stopped again. Raises Refused, InputError: told in words."""
     began = time.monotonic()
     work = work_folder()
+    os.environ["PAIRPRESS_HOME"] = str(work)  # runs start in the book's folder, not in this one
     logs = work / "logs"
     logs.mkdir(exist_ok=True)
     with _only_one(work), _stopped_by_signals(), contextlib.ExitStack() as running:
@@ -70,7 +72,7 @@ def start_all(book: Path, port: int) -> None:
             )
             started = datetime.now(UTC)
             worker.start()
-            with schedules_kept(client):
+            with schedules_kept(client, work):
                 deployed = _deploy(book, logs)
             automations = put_automations(client)
             _until(lambda: _is_online(client, started), _WORKER_S, worker)
@@ -98,7 +100,7 @@ def say(text: str, where: Any = None) -> None:
 @contextlib.contextmanager
 def _only_one(work: Path) -> Iterator[None]:
     """The lock goes with this process, also when it is killed: up.json alone may be a left-over."""
-    with (work / ".up.lock").open("w") as lock:
+    with (work / LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -113,14 +115,14 @@ def _only_one(work: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _stopped_by_signals() -> Iterator[None]:
-    """Ctrl-C and SIGTERM both end us in order, once; also where a shell made us ignore Ctrl-C."""
+    """Ctrl-C, SIGTERM and a closed terminal end us in order, once; Ctrl-C also where ignored."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        for each in (signal.SIGINT, signal.SIGTERM):
+        for each in _ENDS:
             signal.signal(each, lambda *_: say("Stopping already."))
         raise KeyboardInterrupt
 
-    before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
+    before = {each: signal.signal(each, stop) for each in _ENDS}
     try:
         yield
     except KeyboardInterrupt:

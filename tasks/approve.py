@@ -56,17 +56,11 @@ def settle_questions(repository: str, news: News) -> None:
     the flow replays all that stands before its question."""
     ours = run_folder()
     mine = approval.read(ours)
-    for folder, asked in approval.waiting(work_folder() / "runs", repository):
-        if folder == ours:
-            continue
-        if _awaits(asked):
-            if news.standing is None and mine is None:
-                raise Refused(
-                    f"{approval.told(asked)} Answer there, or cancel that run; then run again. "
-                    f"If it is gone from the server, delete {folder / approval.NAME}."
-                )
-            continue
-        _close(folder, asked.model_copy(update={"verdict": "lapsed"}))
+    for folder, asked in _others(repository):
+        if not _awaits(asked):
+            _close(folder, asked.model_copy(update={"verdict": "lapsed"}))
+        elif news.standing is None and mine is None:
+            raise _open(folder, asked)
     if news.standing is None and mine is not None:
         approval.require_open(mine)
         answer = _answer_to(mine)
@@ -77,6 +71,28 @@ def settle_questions(repository: str, news: News) -> None:
             raise Refused(f"{approval.told(lapsed)} Start another run: it asks again.")
         with _closing(mine):
             approval.require_same_inputs(mine, news)
+
+
+def _others(repository: str) -> Iterator[tuple[Path, Asked]]:
+    """Questions of other runs in this work folder that have no answer."""
+    for folder, asked in approval.waiting(work_folder() / "runs", repository):
+        if folder != run_folder():
+            yield folder, asked
+
+
+def _open(folder: Path, asked: Asked) -> Refused:
+    return Refused(
+        f"{approval.told(asked)} Answer there, or cancel that run; then run again. "
+        f"If it is gone from the server, delete {folder / approval.NAME}."
+    )
+
+
+def require_none_asked(repository: str) -> None:
+    """Before anything is staged, or promoted: hours after the start, when a question of another run
+    may have been opened. Raises Refused."""
+    for folder, asked in _others(repository):
+        if _awaits(asked):
+            raise _open(folder, asked)
 
 
 def _answer_to(asked: Asked) -> Approval | None:
@@ -194,16 +210,20 @@ def hear_answer(asked: Asked, answer: Approval) -> None:
     asked = _answered(asked, "approved", answer)
     approval.write(run_folder(), asked)
     log(f"approval: {approval.told(asked)}")
+    _show(asked)
 
 
 def _refuse(asked: Asked, answer: Approval) -> NoReturn:
     asked = _answered(asked, "refused", answer)
     _close(run_folder(), asked)
+    _show(asked)
     raise Refused(f"{approval.told(asked)} Its release branches are removed.")
 
 
 def _answered(asked: Asked, verdict: str, answer: Approval) -> Asked:
     known = {"verdict": verdict, "answered": datetime.now(UTC), "note": answer.note.strip()}
-    asked = asked.model_copy(update=known)
-    markdown("approval", "Approval", approval.told(asked), verdict)
-    return asked
+    return asked.model_copy(update=known)
+
+
+def _show(asked: Asked) -> None:
+    markdown("approval", "Approval", approval.told(asked), asked.verdict)

@@ -15,6 +15,7 @@ import httpx
 from prefect import get_run_logger
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.runtime import flow_run, task_run
 
 from tasks.core import progress
@@ -31,7 +32,7 @@ def markdown(key: str, title: str, text: str, gist: str = "") -> None:
     """A page of this run; `gist` stands beside its title in the run's summary."""
     if looking.get():
         return
-    told = _told()
+    told, gist = _told(), masked(gist)
     summary, one = told.pop(SUMMARY, {}), told.setdefault(title, {})
     one["gist"] = gist
     shown = LINK.sub(r"\1", f"{title}: {gist}" if gist else title).replace("<br>", " ")
@@ -40,7 +41,9 @@ def markdown(key: str, title: str, text: str, gist: str = "") -> None:
         one["id"] = _put(client, one.get("id"), key, page, shown, task_run.id)
         page = _listed(told)
         summary["id"] = _put(client, summary.get("id"), SUMMARY, page, shown, None)
-    (run_folder() / TOLD).write_text(json.dumps(told | {SUMMARY: summary}, ensure_ascii=False))
+    unfinished = run_folder() / f".{TOLD}.unfinished"
+    unfinished.write_text(json.dumps(told | {SUMMARY: summary}, ensure_ascii=False))
+    unfinished.rename(run_folder() / TOLD)
 
 
 def _masked_but_pictures(text: str) -> str:
@@ -72,11 +75,16 @@ def _put(
     shown: str,
     task: str | None,
 ) -> str:
-    """Id of the artifact, made or brought up to date. The page of a run shows no artifact of its
-    sub-flows, so all belong to the root."""
+    """Id of the artifact, brought up to date; made where there is none, or somebody has deleted it.
+    The page of a run shows no artifact of its sub-flows, so all belong to the root."""
     if known is not None:
-        client.update_artifact(UUID(known), ArtifactUpdate(data=data, description=shown))
-        return known
+        try:
+            client.update_artifact(UUID(known), ArtifactUpdate(data=data, description=shown))
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code != 404:
+                raise
+        else:
+            return known
     made = ArtifactCreate(
         key=key,
         type="markdown" if isinstance(data, str) else "progress",

@@ -15,7 +15,7 @@ from ground import GROUND, ROOT, URL, pairpress
 # Minutes each: begun first, or the last worker is left alone with one of them.
 LONGEST = (
     *("test_resume", "test_rehearsals", "test_up"),  # the last two while the first one's demo runs
-    *("test_ui_in_browser", "test_deployments_run"),
+    *("test_newcomer", "test_deployments_run"),
 )
 
 

@@ -164,6 +164,17 @@ def started(
     return str(asked(environment, f"deployments/{found}/create_flow_run", **body)["id"])
 
 
+def reports_of(worker: Path) -> int:
+    """How often this log of a worker tells that it reported a death.
+
+    The process's supervisor reports it at once. The worker does it again when its hooks are done,
+    and would mark a run that was retried meanwhile as Crashed once more.
+    """
+    return worker.read_text().count(
+        "prefect.flow_runs.worker - Check whether the flow run exceeded"
+    )
+
+
 def state_of(environment: Mapping[str, str], run: str) -> str:
     """Such as RUNNING, COMPLETED, PAUSED (suspended runs too)."""
     return str(told(environment, f"flow_runs/{run}")["state_type"])

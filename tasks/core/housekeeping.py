@@ -122,12 +122,23 @@ def _used_since(one: Old) -> bool:
 
 
 def _goes_on(run: Path, now: float) -> bool:
-    """Without an end, or with stages after it, as after a retry; one that was killed unseen counts
-    as long as an approval may take."""
+    """Without an end, or with stages after it, as after a retry, or with a pull request that was
+    open then; one that was killed unseen counts as long as an approval may take."""
     said, ended = run / "stages.jsonl", run / ENDED
     if now - _newest(run) > LONGEST_WAIT:
         return False
+    if _has_proposed(run):
+        return True
     return not ended.exists() or (said.exists() and _time(said) > _time(ended))
+
+
+def _has_proposed(run: Path) -> bool:
+    """Whether its release waited for people to merge it; the same command then finishes it."""
+    try:
+        record = json.loads((run / "release.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return False
+    return any(one["status"] == "open" for one in record.get("proposals", []))
 
 
 def lines_of(run: Path) -> list[dict[str, Any]]:

@@ -129,6 +129,20 @@ def test_a_question_whose_time_is_up_is_not_answered_by_a_retry(client, run):
     assert verdict(run) == "lapsed"
 
 
+def test_what_another_run_would_stage_while_a_person_is_asked_is_refused(client, run):
+    """Also where the question was opened after that run had begun."""
+
+    @flow(name="stages-later")
+    def stages_later() -> None:
+        approve.require_none_asked(ASKED)
+
+    with pytest.raises(Refused, match="Answer there, or cancel that run"):
+        stages_later()
+    client.resume_flow_run(run, run_input={"approve": True, "note": ""})
+    assert goes(client, run) == "Completed"
+    stages_later()
+
+
 def test_branches_that_a_question_waits_on_are_not_cleaned_away(run, tmp_path):
     with pytest.raises(Refused, match=r"awaits an answer .* answer it"):
         approval.require_none_waiting(tmp_path / "runs", ASKED)

@@ -7,7 +7,8 @@ parameters as they are: each becomes a surprise at night. Here each is told by i
 import os
 import re
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -26,6 +27,8 @@ from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
 from pydantic import BaseModel
 
+from flows.put_automations import put_automations
+from tasks.core.errors import InputError
 from tasks.core.recipes import deployments, read_recipe
 from tasks.core.settings import Recipe
 
@@ -60,6 +63,12 @@ def mistakes(read: dict[str, Any]) -> Iterator[str]:
         yield from templates(apart, place)
         for trigger in one.get("triggers", []):
             yield from templates({k: v for k, v in trigger.items() if k != "parameters"}, place)
+
+
+def test_a_checkout_without_automations_is_told(tmp_path: Path) -> None:
+    """It would be a server on which dead runs stay Running."""
+    with pytest.raises(InputError, match="Run this from a whole checkout"):
+        put_automations(cast(Any, None), tmp_path)
 
 
 def unknown(given: dict[str, Any], model: type[BaseModel], place: str) -> Iterator[str]:

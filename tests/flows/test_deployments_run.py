@@ -20,7 +20,7 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from real_server import PREFECT, asked, ended, prefect, started, state_of, told, until
 
-from flows.deploy_book import schedules_kept
+from flows.deploy_book import NAME, schedules_kept
 from tasks.core.recipes import deployments, parameters_of, read_recipe
 from tasks.core.settings import Recipe
 
@@ -81,7 +81,7 @@ def test_all_of_the_book_deploys_on_a_new_server_and_the_same_again(server) -> N
     assert first["release-model/release"]["parameters"]["release"]["approval"] == "ui"
 
 
-def test_a_schedule_that_a_person_turns_on_yields_a_scheduled_run(server, book) -> None:
+def test_a_schedule_that_a_person_turns_on_yields_a_scheduled_run(server, book, tmp_path) -> None:
     """A broken SQLAlchemy is seen here alone. Prefect's own deploy would turn the schedule off."""
     at = "release-model/nightly"
     (schedule,) = told(server, f"deployments/name/{at}")["schedules"]
@@ -96,13 +96,24 @@ def test_a_schedule_that_a_person_turns_on_yields_a_scheduled_run(server, book) 
     with (
         temporary_settings({PREFECT_API_URL: server["PREFECT_API_URL"]}),
         get_client(sync_client=True) as client,
-        schedules_kept(client),
+        schedules_kept(client, tmp_path),
     ):
         subprocess.run(again, env=server, cwd=ROOT, capture_output=True, check=True)
         (after,) = told(server, f"deployments/name/{at}")["schedules"]
         assert not after["active"]
     (after,) = told(server, f"deployments/name/{at}")["schedules"]
     assert after["active"]
+    prefect(server, "deployment", "schedule", "pause", at, after["id"])
+    killed = tmp_path / NAME  # left by a deploy that was killed before it had put this back
+    killed.write_text(json.dumps([f"{told(server, f'deployments/name/{at}')['id']} nightly"]))
+    with (
+        temporary_settings({PREFECT_API_URL: server["PREFECT_API_URL"]}),
+        get_client(sync_client=True) as client,
+        schedules_kept(client, tmp_path),
+    ):
+        pass
+    (after,) = told(server, f"deployments/name/{at}")["schedules"]
+    assert after["active"] and not killed.exists()
     prefect(server, "deployment", "schedule", "pause", at, after["id"])
     until(lambda: not scheduled(), 60)
 

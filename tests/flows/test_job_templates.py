@@ -140,6 +140,24 @@ def test_the_image_and_the_page_deploy_with_the_same_command() -> None:
     assert (ROOT / f"{told[0].split()[-1].replace('.', '/')}.py").is_file()
 
 
+def test_files_of_environments_are_such_as_systemd_reads() -> None:
+    """It knows comments only as lines of their own: behind a value they belong to the value."""
+    blocks = re.findall(
+        r"^    # /etc/pairpress/\w+\n((?:    .*\n)+)", PAGE.read_text(), re.MULTILINE
+    )
+    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    assert len(blocks) == 2 and len(lines) >= 6
+    assert all(re.fullmatch(r"#.*|\w+=[^#\s]+", line) for line in lines), lines
+
+
+def test_the_claims_are_those_that_the_kubernetes_template_mounts() -> None:
+    claims = list(yaml.safe_load_all((DEPLOY / "kubernetes-claims.yaml").read_text()))
+    named = template("kubernetes")["variables"]["properties"]
+    assert {one["metadata"]["name"] for one in claims} == {
+        named[name]["default"] for name in ("work_claim", "cache_claim")
+    }
+
+
 @pytest.mark.parametrize("unit", sorted((DEPLOY / "systemd").iterdir()), ids=lambda unit: unit.stem)
 def test_the_page_makes_user_and_files_of_a_unit_before_it_starts(
     unit: Path, tmp_path: Path

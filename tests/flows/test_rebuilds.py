@@ -1,5 +1,6 @@
-"""What a change makes again: the stages that use it, and no other. Asked of a plan, in a copy of
-the tree beside a copy of the demo's finished stages.
+"""What a change makes again: the stages that use it, what follows from them, and no other. In a
+copy of the tree beside a copy of the demo's finished stages: many changes are asked of a plan, one
+is really run.
 """
 
 import json
@@ -75,26 +76,49 @@ def made_again(first):
     return [*ORDER, None] if first is None else ORDER[: ORDER.index(first) + 1]
 
 
-def test_a_change_makes_again_what_uses_it_and_what_follows(demo, tmp_path):
-    tree, home = tmp_path / "tree", tmp_path / "home"
+@pytest.fixture(scope="module")
+def copies(demo, tmp_path_factory):
+    """(tree, work folder)"""
+    folder = tmp_path_factory.mktemp("rebuilds")
+    tree, home = folder / "tree", folder / "home"
     skipped = shutil.ignore_patterns(".*", "__pycache__")
     for name in ("flows", "tasks", "expectations", "localhub", "demo"):
         shutil.copytree(ROOT / name, tree / name, ignore=skipped)
     for name in ("prefect.yaml", "README.md", "pyproject.toml"):
         shutil.copy(ROOT / name, tree)
     shutil.copytree(GROUND / "work" / "stages", home / "stages")
-    asked = [json.dumps(list(one)) for one in (FILES, SETTINGS, DELETED)]
+    return tree, home
+
+
+def python(tree, home, *arguments):
     done = subprocess.run(
-        [sys.executable, "-c", ASKS, *asked],
+        [sys.executable, *arguments],
         cwd=tree,
         env=os.environ | {"PAIRPRESS_HOME": str(home), "PYTHONPATH": str(tree)},
         capture_output=True,
         text=True,
-        timeout=800,
+        timeout=1200,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    told = json.loads(done.stdout.splitlines()[-1])
+    return done.stdout
+
+
+def test_a_plan_names_the_first_stage_that_a_change_makes_again(copies):
+    asked = [json.dumps(list(one)) for one in (FILES, SETTINGS, DELETED)]
+    told = json.loads(python(*copies, "-c", ASKS, *asked).splitlines()[-1])
     expected = {"nothing": None, **FILES, **SETTINGS}
     expected |= {f"without {stage}": stage for stage in DELETED} | {"again": None}
     assert told == {change: made_again(first) for change, first in expected.items()}
+
+
+def test_a_run_after_a_changed_line_makes_what_uses_it_and_all_that_follows_from_that(copies):
+    tree, home = copies
+    with (tree / "tasks/core/watching.py").open("a") as file:
+        file.write("\n# one more line\n")
+    python(tree, home, "-m", "flows", "run", "demo", "--set", "release.repository=pairpress/remade")
+    lines = (home / "runs" / "latest" / "stages.jsonl").read_text().splitlines()
+    cached = {one["stage"]: one["cached"] for one in map(json.loads, lines) if one["folders"]}
+    again = [stage for stage, kept in cached.items() if not kept]
+    assert again == ["train", "evaluate after", "merge", "write release", "verify release"]
+    assert len(cached) >= len(again) + 9, cached

@@ -18,7 +18,7 @@ import pytest
 from dying_on_time import listening_in
 from ground import GROUND
 from huggingface_hub import HfApi, snapshot_download
-from real_server import asked, ended, prefect, started, told, until
+from real_server import asked, ended, prefect, reports_of, started, told, until
 
 from tasks.core.watching import whole_checkpoints
 
@@ -43,19 +43,9 @@ def demo_started(server, home, name, **environment):
 
 
 def require_crashed(server, worker, run, reports):
-    """Killed, and reported by the worker for the second time.
-
-    The process's supervisor reports the death at once. The worker does it again when its hooks are
-    done, and would mark a run that was retried meanwhile as Crashed once more.
-    """
+    """Killed, and reported by the worker for the second time."""
     assert ended(server, run)["state_type"] == "CRASHED"
     until(lambda: reports_of(worker) > reports, 600)
-
-
-def reports_of(worker):
-    return worker.read_text().count(
-        "prefect.flow_runs.worker - Check whether the flow run exceeded"
-    )
 
 
 def retried(server, run):

@@ -4,10 +4,7 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -16,9 +13,10 @@ import pytest
 import yaml
 from ground import ROOT, pairpress
 from real_server import asked, free_port, until
+from real_up import Up, processes_of, start
 
 from tasks.core.errors import InputError
-from tasks.core.up_state import answers, running_api
+from tasks.core.up_state import LOCK, answers, running_api
 
 FLOW = """
 import time
@@ -30,56 +28,6 @@ def wait_long() -> None:
     for _ in range(600):
         time.sleep(1)
 """
-
-
-@dataclass
-class Up:
-    process: subprocess.Popen[bytes]
-    api: str
-    work: Path
-    said: Path
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {"PREFECT_API_URL": self.api}
-
-
-def start(book: Path, work: Path, *more: str) -> Up:
-    """A `pairpress up` that is ready."""
-    said = work.with_suffix(".out")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "HF_"))}
-    command = [sys.executable, "-m", "flows", "up", "--local", "--recipe", str(book), *more]
-    with said.open("w") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=environment | {"PAIRPRESS_HOME": str(work), "DO_NOT_TRACK": "1"},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-
-    def ready() -> bool:
-        assert process.poll() is None, said.read_text()
-        return "Ctrl-C stops all of it" in said.read_text()
-
-    try:
-        until(ready, 800)
-    except AssertionError:
-        process.kill()
-        raise
-    return Up(process, json.loads((work / "up.json").read_text())["api"], work, said)
-
-
-def processes_of(work: Path) -> list[int]:
-    """All that run with this work folder, whoever started them."""
-    mark, found = f"PAIRPRESS_HOME={work}\0".encode(), []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark in (folder / "environ").read_bytes() + b"\0":
-                found.append(int(folder.name))
-        except OSError:  # ended, or of another user
-            continue
-    return found
 
 
 def worker_of(up: Up) -> int:
@@ -158,10 +106,18 @@ def test_one_command_starts_server_hub_deployments_automation_and_worker(up):
 
 
 @pytest.mark.server
-def test_commands_beside_it_use_its_server_and_its_hub(up):
+def test_commands_beside_it_use_its_server_and_its_hub(up, book, tmp_path):
     from localhub.client_env import running as hub_running
 
     assert running_api(up.work) == up.api
+    left = tmp_path / "up.json"  # of another one, that was killed: the port is this one's by now
+    left.write_text(json.dumps({"api": up.api, "pid": 1}))
+    (tmp_path / LOCK).touch()
+    assert running_api(tmp_path) is None
+    plan = pairpress(
+        *("plan", "demo", "--local", "--recipe", str(book)), PAIRPRESS_HOME=str(up.work)
+    )
+    assert f"Shown at {up.api.removesuffix('/api')}/runs" in plan.stderr, plan.stderr
     served = json.loads((up.work / "hub" / "server.json").read_text())
     with hub_running(up.work / "hub") as hub:
         assert hub.url == served["url"]  # none was started

@@ -2,6 +2,7 @@
 
 import dataclasses
 import fcntl
+import io
 import json
 import os
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from ground import pairpress
 
+from flows.clean_disk import clean_disk
 from tasks.core.housekeeping import DAY, Found, lines_of, look, note_end, remove
 from tasks.core.references import write_reference
 from tasks.core.refs import Prepared
@@ -100,6 +102,19 @@ def test_checkpoints_that_an_unfinished_run_may_go_on_from_stay(work):
 def test_a_run_that_was_killed_unseen_counts_no_longer_than_an_approval_may_take(work):
     run(work, "killed", 91, stage(work, "train", 91), ended=False)
     assert going(work) == {f"stages/train-{FULL}", "runs/killed"}
+
+
+def test_what_a_proposed_release_was_made_from_stays_until_people_have_had_time_to_merge(work):
+    made = stage(work, "train", 40)
+    proposed = run(work, "a", 40, made)
+    run(work, "b", 35)
+    (work / "runs" / "latest").symlink_to("b")
+    assert going(work) == {f"stages/train-{FULL}", "runs/a"}
+    (proposed / "release.json").write_text(json.dumps({"proposals": [{"status": "open"}]}))
+    aged(proposed, 40)
+    assert going(work) == set()
+    aged(proposed, 91)
+    assert going(work) == {f"stages/train-{FULL}", "runs/a"}
 
 
 def test_a_run_that_was_retried_after_its_end_goes_on(work):
@@ -204,6 +219,20 @@ def test_what_a_run_takes_up_between_the_look_and_the_removal_stays(work):
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert remove(work, found) == (102, [])
     assert used.exists() and held.exists() and not lost.exists()
+
+
+@pytest.mark.parametrize(("typed", "stays"), [("n", True), ("", True), ("y", False)])
+def test_a_person_at_a_terminal_is_asked_first(work, monkeypatch, capsys, typed, stays):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    old = stage(work, "load", 40)
+    monkeypatch.setenv("PAIRPRESS_HOME", str(work))
+    monkeypatch.setattr("sys.stdin", Terminal(f"{typed}\n"))
+    clean_disk(30, agreed=False)
+    assert old.exists() is stays
+    assert ("Nothing was removed." in capsys.readouterr().out) is stays
 
 
 def test_the_command_shows_and_removes_only_when_told(work):

@@ -1,14 +1,20 @@
-"""A person at Prefect's pages, in a real Chromium: form, refusal, run, artifacts, approval.
+"""A newcomer with the handbook: `pairpress up`, the pages in a real Chromium (form, refusal, run,
+artifacts, approval), a kill and a retry, a night without news, the check of a good and a bad file.
 
-in   the deployment release-model/release with the demo's parameters, so that its model is tiny
+in   docs/operate.md and docs/ci.md, whose commands are typed as they stand there; the deployments
+     release and nightly with the demo's parameters, so that their model is tiny
 out  pictures of every page in $SCREENSHOTS, where that is set, for people to look at
      https://playwright.dev/python/docs/api/class-page
 """
 
 import copy
+import json
 import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,7 +23,8 @@ from typing import Any
 import pytest
 import yaml
 from ground import ROOT
-from real_server import ended, prefect, state_of, told, until
+from real_server import asked, ended, reports_of, state_of, told, until
+from real_up import Up, start
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
 
@@ -56,21 +63,48 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def deployment(
-    server: dict[str, str], worker: Path, tiny_base: Path, tmp_path_factory: Any
-) -> dict[str, Any]:
-    """As the server has it; the base is taken over as the finished stage that it is."""
-    stages = Path(server["PAIRPRESS_HOME"]) / "stages"
-    shutil.copytree(tiny_base, stages / tiny_base.name, dirs_exist_ok=True)
+def up(tiny_base: Path, tmp_path_factory: Any) -> Iterator[Up]:
+    """`pairpress up --local` with release and nightly on the tiny model; its base is taken over as
+    the finished stage that it is."""
+    folder, home = tmp_path_factory.mktemp("newcomer"), tmp_path_factory.mktemp("home")
+    work = home / ".pairpress"
+    shutil.copytree(tiny_base, work / "stages" / tiny_base.name)
+    (folder / "flows").symlink_to(ROOT / "flows")
+    (folder / "demo").symlink_to(ROOT / "demo")
     book = yaml.safe_load((ROOT / "prefect.yaml").read_text())
-    (release,) = [one for one in book["deployments"] if one["name"] == "release"]
-    (demo,) = [one for one in book["deployments"] if one["name"] == "demo"]
-    release["parameters"] = copy.deepcopy(demo["parameters"])
-    release["parameters"]["release"]["approval"] = "ui"
+    by_name = {one["name"]: one for one in book["deployments"]}
+    release, nightly = by_name["release"], by_name["nightly"]
+    release["parameters"] = copy.deepcopy(by_name["demo"]["parameters"])
     release["parameters"]["training"]["max_steps"] -= 1  # trained here, not found
-    copied = tmp_path_factory.mktemp("book") / "prefect.yaml"
-    copied.write_text(yaml.safe_dump(book | {"deployments": [release]}))
-    prefect(server, "deploy", "--all", "--prefect-file", str(copied))
+    nightly["parameters"] = copy.deepcopy(release["parameters"])
+    release["parameters"]["release"]["approval"] = "ui"
+    nightly["parameters"]["release"]["repository"] = REPOSITORY  # what the form is filled in with
+    (folder / "prefect.yaml").write_text(yaml.safe_dump(book | {"deployments": [release, nightly]}))
+    found = start(folder / "prefect.yaml", work, "--port", "0", cwd=home)
+    try:
+        yield found
+    finally:
+        if found.process.poll() is None:
+            found.process.send_signal(signal.SIGINT)
+            found.process.wait(180)
+
+
+@pytest.fixture(scope="module")
+def server(up: Up) -> dict[str, str]:
+    """The environment of a terminal beside it, as docs/operate.md sets it up."""
+    programs = str(Path(sys.executable).parent)
+    return {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "HOME": str(up.work),
+        "PREFECT_HOME": str(up.work / "of-the-terminal"),
+        "PREFECT_API_URL": up.api,
+        "PAIRPRESS_HOME": str(up.work),
+        "DO_NOT_TRACK": "1",
+    }
+
+
+@pytest.fixture(scope="module")
+def deployment(server: dict[str, str]) -> dict[str, Any]:
     return dict(told(server, "deployments/name/release-model/release"))
 
 
@@ -129,21 +163,91 @@ def person(chromium: Any, server: dict[str, str], tmp_path: Path) -> Iterator[Pe
     page.close()
 
 
-def test_a_person_releases_a_model_from_the_form_to_the_approval(
-    deployment: dict[str, Any], server: dict[str, str], hub: Any, person: Person
+def test_a_newcomer_releases_a_model_from_the_form_to_the_approval_over_a_kill(
+    deployment: dict[str, Any], server: dict[str, str], up: Up, person: Person
 ) -> None:
     run = fill_in_the_form(person, deployment)
     person.open(f"runs/flow-run/{run}")
     person.tab("Subflow Runs")
     person.sees("align-model", seconds=900)
     person.looks("03-running")
+    kill_in_training(run, server, up)
+    typed("operate.md", "prefect flow-run retry RUN_ID", server, RUN_ID=run)
     until(lambda: state_of(server, run) == "PAUSED", 900)
     read_the_pages(person, run)
     answer_the_question(person, run)
     if not is_resumed(server, run):  # "Something went wrong": the database was busy
         answer_the_question(person, run)
     assert ended(server, run)["state_type"] == "COMPLETED"
-    look_at_the_release(person, run, hub.url)
+    hub = json.loads((up.work / "hub" / "server.json").read_text())["url"]
+    look_at_the_release(person, run, hub)
+
+
+def test_then_the_night_finds_nothing_to_do(server: dict[str, str], up: Up) -> None:
+    command = "prefect deployment run release-model/identity-qwen"
+    typed("operate.md", command, server, **{"identity-qwen": "nightly"})
+    (run,) = [
+        one["id"]
+        for one in asked(server, "flow_runs/filter")
+        if one["parameters"].get("release", {}).get("approval") != "ui"
+        and one["parent_task_run_id"] is None
+    ]
+    assert ended(server, run)["state_type"] == "COMPLETED"
+    record = json.loads((up.work / "runs" / run / "release.json").read_text())
+    assert record["nothing_new"] and record["version"] == "v1"
+
+
+def test_a_good_file_passes_its_check_and_a_bad_one_is_annotated(
+    server: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "demo").symlink_to(ROOT / "demo")
+    good, makes, bad = re.findall(
+        r"^    ((?:pairpress check|sed) .*)$", (ROOT / "docs" / "ci.md").read_text(), re.M
+    )[:3]
+    passed = typed("ci.md", good, server, cwd=tmp_path)
+    assert passed.splitlines()[-1] == "0"
+    typed("ci.md", makes, server, cwd=tmp_path)
+    failed = typed("ci.md", bad, server, cwd=tmp_path)
+    assert failed.splitlines()[-1] == "1" and "::error file=shortcut.jsonl,line=" in failed
+    assert "Certainly" in (tmp_path / "page.md").read_text()
+    assert "<failure" in (tmp_path / "checks.xml").read_text()
+
+
+def test_a_terminal_that_is_closed_stops_all_of_it(up: Up) -> None:
+    up.process.send_signal(signal.SIGHUP)
+    assert up.process.wait(180) == 0
+    assert "All stopped" in up.said.read_text()
+
+
+def typed(
+    page: str, command: str, server: Mapping[str, str], cwd: Path = ROOT, **filled: str
+) -> str:
+    """What a command of the handbook prints, typed as it stands there but for its placeholders."""
+    assert command in (ROOT / "docs" / page).read_text(), f"docs/{page} does not say {command!r}"
+    for word, value in filled.items():
+        command = command.replace(word, value)
+    done = subprocess.run(
+        ["bash", "-c", command],
+        env=dict(server),
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def kill_in_training(run: str, server: Mapping[str, str], up: Up) -> None:
+    """kill -9 once a checkpoint is there; then what the handbook says to wait for."""
+    worker = up.work / "logs" / "worker.log"
+    reports = reports_of(worker)
+    until(lambda: list((up.work / "training").glob("*/checkpoint-*")), 900, every=0.05)
+    process = int(told(server, f"flow_runs/{run}")["infrastructure_pid"].rpartition(":")[2])
+    os.kill(process, signal.SIGKILL)
+    assert ended(server, run)["state_type"] == "CRASHED"
+    until(lambda: reports_of(worker) > reports, 300)
 
 
 def fill_in_the_form(person: Person, deployment: dict[str, Any]) -> str:
