@@ -5,6 +5,8 @@ in   docs/operate.md and docs/ci.md, whose commands are typed as they stand ther
      release and nightly with the demo's parameters, so that their model is tiny
 out  pictures of every page in $SCREENSHOTS, where that is set, for people to look at
      https://playwright.dev/python/docs/api/class-page
+
+It is long because a person's whole way is in it, page after page.
 """
 
 import copy
