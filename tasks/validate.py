@@ -10,8 +10,7 @@ from typing import Any
 import polars as pl
 
 from expectations.measures import suite
-from tasks import reporting
-from tasks.core import report, report_picture
+from tasks.core import report
 from tasks.core.models import ModelRef, load_tokenizer
 from tasks.core.render import injected_system
 from tasks.core.report import Checked
@@ -48,6 +47,8 @@ def validate_pairs(
     )
 
     def make(folder: Path) -> dict[str, Any]:
+        from tasks import reporting  # Great Expectations: seconds, which a finished stage saves
+
         frame = pl.read_parquet(pairs.path / "rows.parquet")
         verdict = reporting.write_report(folder, frame, asked, about)
         return {
@@ -61,7 +62,7 @@ def validate_pairs(
         "about": vars(about),
         "asked": [[one.check, one.model_dump()] for one in asked],
     }
-    sources = (reporting, suite, report, report_picture)
+    sources = ("tasks.reporting", suite, report, "tasks.core.report_picture")
     folder = staged("validate", made_from, sources, make, PACKAGES)
     show_report("validate", folder.path, refuse=not recipe.rehearsal)
     return folder

@@ -76,7 +76,7 @@ def on_terminal(text: str) -> None:
 def build(
     stage: str,
     made_from: Mapping[str, Any],
-    sources: tuple[ModuleType, ...],
+    sources: tuple[ModuleType | str, ...],
     make: FunctionType,
     packages: tuple[str, ...] = (),
     told: Callable[[str], None] = on_terminal,
@@ -160,12 +160,16 @@ def locked(path: Path, told: Callable[[str], None] = on_terminal) -> Iterator[No
         yield
 
 
-def source_digest(*modules: ModuleType, leave_out: tuple[str, ...] = ()) -> str:
+def source_digest(*modules: ModuleType | str, leave_out: tuple[str, ...] = ()) -> str:
     """sha256 over the source of these modules and of all of ours that they import, in turn.
 
+    A name stands for a module that is slow to import and is not needed where the stage is finished.
     `leave_out`: files, as in tasks/staged.py, that change nothing of what is made.
     """
-    waiting = [Path(str(module.__file__)) for module in modules]
+    waiting = [
+        ROOT / f"{one.replace('.', '/')}.py" if isinstance(one, str) else Path(str(one.__file__))
+        for one in modules
+    ]
     seen: dict[str, str] = {}
     while waiting:
         path = waiting.pop()
