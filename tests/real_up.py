@@ -34,12 +34,13 @@ def start(book: Path, work: Path, *more: str, cwd: Path = ROOT) -> Up:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     if work != cwd / ".pairpress":
         environment["PAIRPRESS_HOME"] = str(work)
+    tree = book.parent if (book.parent / "tasks").is_dir() else ROOT
     command = [sys.executable, "-m", "flows", "up", "--local", "--recipe", str(book), *more]
     with said.open("w") as output:
         process = subprocess.Popen(
             command,
             cwd=cwd,
-            env=environment | {"PYTHONPATH": str(ROOT), "DO_NOT_TRACK": "1"},
+            env=environment | {"PYTHONPATH": str(tree), "DO_NOT_TRACK": "1"},
             stdout=output,
             stderr=subprocess.STDOUT,
         )

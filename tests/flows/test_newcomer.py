@@ -68,10 +68,12 @@ def chromium() -> Iterator[Any]:
 def up(tiny_base: Path, tmp_path_factory: Any) -> Iterator[Up]:
     """`pairpress up --local` with release and nightly on the tiny model; its base is taken over as
     the finished stage that it is."""
-    folder, home = tmp_path_factory.mktemp("newcomer"), tmp_path_factory.mktemp("home")
+    folder, home = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("home")
+    skipped = shutil.ignore_patterns("__pycache__")
+    for name in ("flows", "tasks", "expectations", "localhub", "demo", "deploy"):
+        shutil.copytree(ROOT / name, folder / name, ignore=skipped)
     work = home / ".pairpress"
     shutil.copytree(tiny_base, work / "stages" / tiny_base.name)
-    (folder / "flows").symlink_to(ROOT / "flows")
     book = yaml.safe_load((ROOT / "prefect.yaml").read_text())
     by_name = {one["name"]: one for one in book["deployments"]}
     release, nightly = by_name["release"], by_name["nightly"]
