@@ -1,7 +1,7 @@
 """The divergence experiment: a training that wrecks the model is stopped, or refused by the gate.
 
-The demo's recipe passes, and a hundred times its learning rate does not. What is trained and judged
-here is printed as a table by benchmarks/divergence.py, of three bases; here it is one of them.
+On three base seeds the demo's recipe passes, and a hundred times its learning rate does not. What
+is trained and judged here is printed as a table by benchmarks/divergence.py.
 """
 
 import pytest
@@ -21,14 +21,15 @@ from divergence import (
 
 pytestmark = pytest.mark.slow
 
+SEEDS = (1, 2, 3)
 RECIPE = demo_recipe()
 WRECKED = unwatched(at_rate(RECIPE, 100))
 
 
-@pytest.fixture(scope="module")
-def ground(hub, tmp_path_factory) -> Ground:
+@pytest.fixture(scope="module", params=SEEDS)
+def ground(request, hub, tmp_path_factory) -> Ground:
     folder = tmp_path_factory.mktemp("divergence")
-    base = base_on_hub(folder / "base", BASE_STEPS, 1)
+    base = base_on_hub(folder / f"base-{request.param}", BASE_STEPS, request.param)
     return prepare(base, RECIPE, folder / "ground")
 
 
