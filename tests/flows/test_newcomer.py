@@ -175,14 +175,14 @@ def test_a_newcomer_releases_a_model_from_the_form_to_the_approval_over_a_kill(
 ) -> None:
     run = fill_in_the_form(person, deployment)
     person.rests()
-    until(lambda: is_aligned(server, run), 900)
+    kill_in_training(run, server, up)
+    typed("operate.md", "prefect flow-run retry RUN_ID", server, RUN_ID=run)
+    until(lambda: state_of(server, run) == "RUNNING", 180)
     person.open(f"runs/flow-run/{run}")
     person.tab("Subflow Runs")
     person.sees("align-model")
     person.looks("03-running")
     person.rests()
-    kill_in_training(run, server, up)
-    typed("operate.md", "prefect flow-run retry RUN_ID", server, RUN_ID=run)
     until(lambda: state_of(server, run) in ("PAUSED", "FAILED"), 900)
     read_the_pages(person, run)
     answer_the_question(person, run)
@@ -249,19 +249,16 @@ def typed(
     return done.stdout
 
 
-def is_aligned(server: Mapping[str, str], run: str) -> bool:
-    """Whether the sub-flow has begun; a run that has ended without it is told at once."""
-    assert state_of(server, run) not in ("FAILED", "CRASHED"), told(server, f"flow_runs/{run}")
-    named = {"flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}}
-    flows = {"flows": {"name": {"any_": ["align-model"]}}}
-    return bool(asked(server, "flow_runs/filter", **named, **flows))
-
-
 def kill_in_training(run: str, server: Mapping[str, str], up: Up) -> None:
     """kill -9 once a checkpoint is there; then what the handbook says to wait for."""
     worker = up.work / "logs" / "worker.log"
     reports = reports_of(worker)
-    until(lambda: list((up.work / "training").glob("*/checkpoint-*")), 300, every=0.05)
+
+    def trains() -> bool:
+        assert state_of(server, run) not in ("FAILED", "CRASHED"), told(server, f"flow_runs/{run}")
+        return bool(list((up.work / "training").glob("*/checkpoint-*")))
+
+    until(trains, 900, every=0.2)
     process = int(told(server, f"flow_runs/{run}")["infrastructure_pid"].rpartition(":")[2])
     os.kill(process, signal.SIGKILL)
     assert ended(server, run)["state_type"] == "CRASHED"
