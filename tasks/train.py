@@ -25,7 +25,7 @@ from tasks.story import embedded, markdown
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate")
 SECTIONS = {"training", "batch", "loss", "lora", "watch"}
-NUMBER_FORMAT = ("device", "dtype", "load_in_4bit", "attn_implementation")
+NUMBER_FORMAT = ("device", "dtype", "load_in_4bit", "attn_implementation", "shared_prompt")
 
 
 @stage_task("reference")

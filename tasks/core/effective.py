@@ -7,7 +7,7 @@ out  name -> value for people, in the order in which they would ask
 import math
 from typing import Any
 
-from tasks.core.machine import without_weights
+from tasks.core.machine import why_not_shared, without_weights
 from tasks.core.models import ModelRef
 from tasks.core.settings import Lora, Training
 from tasks.core.trainer import Recipe, evaluated_at, lora_config, steps_an_epoch, steps_of
@@ -38,6 +38,7 @@ def effective_settings(base: ModelRef, recipe: Recipe, pairs: int) -> dict[str, 
         "device": f"{machine.device}, {machine.threads} threads",
         "number format": "4-bit (NF4)" if machine.load_in_4bit else machine.dtype,
         "gradient checkpointing": "on" if machine.gradient_checkpointing else "off",
+        "forward": _forward(base, recipe),
         "attention": machine.attn_implementation or attention(base),
         "batches": batch.train_sampling_strategy,
         "reference": "kept" if machine.precompute_ref_log_probs else "computed at every step",
@@ -59,6 +60,12 @@ def parameters(base: ModelRef, lora: Lora) -> tuple[int, int]:
 def attention(base: ModelRef) -> str:
     """The kernel that transformers takes for this model where none is asked for."""
     return str(without_weights(base).config._attn_implementation)
+
+
+def _forward(base: ModelRef, recipe: Recipe) -> str:
+    config = without_weights(base).config
+    why = why_not_shared(recipe.machine, config, recipe.max_length)
+    return f"TRL's own: {why}" if why else "each prompt once for both answers, no padding"
 
 
 def _warmup(training: Training, steps: int) -> str:

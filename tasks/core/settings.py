@@ -407,6 +407,12 @@ class Machine(Section):
         description="Once, and kept by data, model and template. None: where each pair is seen "
         "more than once or a sweep trains on it again",
     )
+    shared_prompt: bool | None = Field(
+        None,
+        title="Compute each prompt once",
+        description="For both answers, without padding: the same losses, in a part of the time. "
+        "None: on a CPU, with the kinds of models it was proven for",
+    )
 
 
 class Watch(Section):

@@ -13,7 +13,7 @@ from typing import Any
 
 from tasks.core.errors import InputError
 from tasks.core.fields import Row
-from tasks.core.machine import Effective, load_for_training, without_weights
+from tasks.core.machine import Effective, load_for_training, why_not_shared, without_weights
 from tasks.core.models import ModelRef, load_tokenizer
 from tasks.core.sentences import TRAINING
 from tasks.core.settings import ALL_LINEAR, Batch, Lora, Loss, Training, Watch
@@ -91,6 +91,10 @@ def trainer_for(
         processing_class=load_tokenizer(base),
         peft_config=lora_config(recipe.lora),
     )
+    if why_not_shared(recipe.machine, model.config, recipe.max_length) is None:
+        from tasks.core.shared_prompt import share_prompts
+
+        share_prompts(trainer.model.get_base_model())
     trainer.remove_callback(ProgressCallback)
     trainer.remove_callback(PrinterCallback)
     if recipe.batch.train_sampling_strategy == "group_by_length":
