@@ -41,6 +41,7 @@ def schedules_kept(client: SyncPrefectClient, work: Path) -> Iterator[None]:
         for one in client.read_deployments():
             for schedule in one.schedules:
                 if f"{one.id} {schedule.slug}" in on and not schedule.active:
+                    print(f"{one.name}: its schedule is on, as before", file=sys.stderr)
                     client.update_deployment_schedule(one.id, schedule.id, active=True)
         place.unlink(missing_ok=True)
 

@@ -36,7 +36,6 @@ POOL = "local-process"
 PREFECT = [sys.executable, "-m", "prefect", "--no-prompt"]
 _SERVER_S, _DEPLOY_S, _WORKER_S = 300, 600, 300  # a busy machine takes its time; a quiet one 10
 _RUNS_S, _STOP_S = 30, 20  # for runs to end themselves; for a worker or server without any
-_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SOON_S = 60  # a worker that ends this soon after it was started again is given up
 
 
@@ -94,7 +93,8 @@ def _worker_name() -> str:
 
 
 def say(text: str, where: Any = None) -> None:
-    print(text, file=where or sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # a terminal that was closed takes no more words
+        print(text, file=where or sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
@@ -115,14 +115,18 @@ def _only_one(work: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _stopped_by_signals() -> Iterator[None]:
-    """Ctrl-C, SIGTERM and a closed terminal end us in order, once; Ctrl-C also where ignored."""
+    """Ctrl-C, SIGTERM and a closed terminal end us in order, once. Ctrl-C also where a shell made
+    us ignore it; not a closed terminal, which is what `nohup` asks for."""
+    ends = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        ends.append(signal.SIGHUP)
 
     def stop(number: int, frame: FrameType | None) -> None:
-        for each in _ENDS:
+        for each in ends:
             signal.signal(each, lambda *_: say("Stopping already."))
         raise KeyboardInterrupt
 
-    before = {each: signal.signal(each, stop) for each in _ENDS}
+    before = {each: signal.signal(each, stop) for each in ends}
     try:
         yield
     except KeyboardInterrupt:

@@ -88,8 +88,10 @@ def _open(folder: Path, asked: Asked) -> Refused:
 
 
 def require_none_asked(repository: str) -> None:
-    """Before anything is staged, or promoted: hours after the start, when a question of another run
-    may have been opened. Raises Refused."""
+    """Before anything is staged, asked or promoted, hours after the start: a question of another run
+    may have been opened. A run that has asked goes on with its answer. Raises Refused."""
+    if approval.read(run_folder()) is not None:
+        return
     for folder, asked in _others(repository):
         if _awaits(asked):
             raise _open(folder, asked)
@@ -156,7 +158,10 @@ def evaluation_of(aligned: Aligned) -> str:
 def await_approval(
     repository: str, news: News, staged: Staged, evaluation: str, release: Release
 ) -> None:
-    """approval: ui suspends the run here; whatever else it is, or a release that stands, passes."""
+    """approval: ui suspends the run here; whatever else it is, or a release that stands, passes,
+    unless another run's question about these repositories is open."""
+    if staged.placed:
+        require_none_asked(repository)
     if release.approval != "ui" or not staged.placed:
         return
     asked = ask_once(repository, news, staged, evaluation, release)

@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
@@ -58,6 +58,9 @@ def look(work: Path, days: float) -> Found:
     runs = {one.name: one for one in _entries(work / "runs") if not one.is_symlink()}
     last = (work / "runs" / "latest").resolve().name
     unfinished = {name for name, one in runs.items() if _goes_on(one, now)}
+    unfinished |= {
+        one.name for one in _proposed(runs.values()) if now - _newest(one) < LONGEST_WAIT
+    }
     needed = {name for one in unfinished for name in _with_earlier(one, runs)}
     of_last = {stage for name in _with_earlier(last, runs) for stage in _named(runs[name])}
     of_unfinished = {stage for name in needed for stage in _named(runs[name])}
@@ -122,23 +125,29 @@ def _used_since(one: Old) -> bool:
 
 
 def _goes_on(run: Path, now: float) -> bool:
-    """Without an end, or with stages after it, as after a retry, or with a pull request that was
-    open then; one that was killed unseen counts as long as an approval may take."""
+    """Without an end, or with stages after it, as after a retry; one that was killed unseen counts
+    as long as an approval may take."""
     said, ended = run / "stages.jsonl", run / ENDED
     if now - _newest(run) > LONGEST_WAIT:
         return False
-    if _has_proposed(run):
-        return True
     return not ended.exists() or (said.exists() and _time(said) > _time(ended))
 
 
-def _has_proposed(run: Path) -> bool:
-    """Whether its release waited for people to merge it; the same command then finishes it."""
-    try:
-        record = json.loads((run / "release.json").read_text())
-    except (FileNotFoundError, ValueError):
-        return False
-    return any(one["status"] == "open" for one in record.get("proposals", []))
+def _proposed(runs: Iterable[Path]) -> Iterable[Path]:
+    """Of each release that waits for people to merge it, the newest run: the same command then
+    finishes it, from what that run made. One that a later run has finished waits no more."""
+    waits: dict[tuple[str, str], Path] = {}
+    for run in sorted(runs, key=_newest):
+        try:
+            record = json.loads((run / "release.json").read_text())
+        except (FileNotFoundError, ValueError):
+            continue
+        for one in record.get("repositories", {}).values():
+            waits.pop((one["repo"], record["version"]), None)
+        for one in record.get("proposals", []):
+            if one["status"] == "open":
+                waits[one["repo"], record["version"]] = run
+    return waits.values()
 
 
 def lines_of(run: Path) -> list[dict[str, Any]]:

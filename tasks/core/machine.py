@@ -26,7 +26,7 @@ class Effective:
     gradient_checkpointing: bool
     attn_implementation: str | None  # None: the model's own choice
     precompute_ref_log_probs: bool
-    shared_prompt: bool | None  # None: where the model is one of SHARING
+    shared_prompt: bool  # where the model is one of SHARING
 
     @property
     def on_gpu(self) -> bool:
@@ -80,11 +80,6 @@ def effective(machine: Machine, each_pair_again: bool) -> Effective:
                 "machine.attn_implementation: flash_attention_2 computes in 16 bits only, and "
                 "bf16 is off here. Leave it empty."
             )
-    if machine.shared_prompt and on_gpu:
-        raise InputError(
-            "machine.shared_prompt: true, but it was proven on CPUs only, and there is a GPU here. "
-            "Leave it empty: TRL's own forward is used then."
-        )
     checkpointing, again = machine.gradient_checkpointing, machine.precompute_ref_log_probs
     return Effective(
         device=torch.cuda.get_device_name() if on_gpu else "cpu",
@@ -94,34 +89,28 @@ def effective(machine: Machine, each_pair_again: bool) -> Effective:
         gradient_checkpointing=on_gpu if checkpointing is None else checkpointing,
         attn_implementation=machine.attn_implementation,
         precompute_ref_log_probs=each_pair_again if again is None else again,
-        shared_prompt=False if on_gpu else machine.shared_prompt,
+        shared_prompt=machine.shared_prompt and not on_gpu,
     )
 
 
 def why_not_shared(machine: Effective, config: Any, max_length: int) -> str | None:
     """Why TRL's own forward is taken; None where each prompt is computed once (shared_prompt.py).
 
-    `config`: of the model. Raises InputError where a person asked for what cannot be.
+    `config`: of the model.
     """
     window = getattr(config, "sliding_window", None)
     windowed = getattr(config, "use_sliding_window", True) and window and window < max_length
     if machine.on_gpu:
         return "a shared prompt was proven on CPUs only"
-    if machine.shared_prompt is False:
+    if not machine.shared_prompt:
         return "machine.shared_prompt is false"
     if config.model_type not in SHARING:
-        why = f"proven with {', '.join(SHARING)}, and this model is a {config.model_type}"
-    elif windowed:
-        why = (
-            f"attention of this model sees {window} tokens, and reading.max_length is {max_length}"
-        )
-    elif machine.attn_implementation not in (None, "sdpa"):
-        why = f"machine.attn_implementation is {machine.attn_implementation}, not sdpa"
-    else:
-        return None
-    if machine.shared_prompt:
-        raise InputError(f"machine.shared_prompt: true, but it is {why}. Leave it empty.")
-    return why
+        return f"a shared prompt was proven with {', '.join(SHARING)}, and not {config.model_type}"
+    if windowed:
+        return f"this model's attention sees {window} tokens, reading.max_length is {max_length}"
+    if machine.attn_implementation not in (None, "sdpa"):
+        return f"machine.attn_implementation is {machine.attn_implementation}, not sdpa"
+    return None
 
 
 def load_for_training(base: ModelRef, machine: Effective) -> Any:

@@ -407,11 +407,11 @@ class Machine(Section):
         description="Once, and kept by data, model and template. None: where each pair is seen "
         "more than once or a sweep trains on it again",
     )
-    shared_prompt: bool | None = Field(
-        None,
+    shared_prompt: bool = Field(
+        True,
         title="Compute each prompt once",
         description="For both answers, without padding: the same losses, in a part of the time. "
-        "None: on a CPU, with the kinds of models it was proven for",
+        "On a CPU, with the kinds of models it was proven for; TRL's forward elsewhere",
     )
 
 

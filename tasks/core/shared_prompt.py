@@ -18,7 +18,7 @@ from types import MethodType
 from typing import Any
 
 NAME = "shared_prompt"  # of the attention function, as transformers knows it
-LOGITS = 2**22  # at once: 16 MiB in fp32
+LOGITS, ROWS = 2**22, 256  # at once: 16 MiB in fp32, but no fewer rows than a product pays for
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def _scored(states: Any, head: Any, tokens: Any) -> tuple[Any, Any, Any, Any]:
     import torch.nn.functional as F
 
     trained = torch.is_grad_enabled() and states.requires_grad
-    rows = max(1, LOGITS // len(head.weight))
+    rows = max(ROWS, LOGITS // len(head.weight))
     values, gradients = [], []
     with torch.no_grad():
         for part, token in zip(states.split(rows), tokens.split(rows), strict=True):

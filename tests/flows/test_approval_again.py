@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from prefect import flow
@@ -136,11 +137,30 @@ def test_what_another_run_would_stage_while_a_person_is_asked_is_refused(client,
     def stages_later() -> None:
         approve.require_none_asked(ASKED)
 
-    with pytest.raises(Refused, match="Answer there, or cancel that run"):
-        stages_later()
+    @flow(name="promotes-later")
+    def promotes_later() -> str:
+        news, asks_nobody = News(digest="n", standing=None), Release(repository=ASKED)
+        approve.await_approval(ASKED, news, staged(), "evaluation", asks_nobody)
+        return "promoted"
+
+    for later in (stages_later, promotes_later):
+        with pytest.raises(Refused, match="Answer there, or cancel that run"):
+            later()
     client.resume_flow_run(run, run_input={"approve": True, "note": ""})
     assert goes(client, run) == "Completed"
     stages_later()
+    assert promotes_later() == "promoted"
+
+
+def test_a_run_that_has_asked_goes_on_with_its_answer_whoever_asks_beside_it(client, run):
+    folder = approve.work_folder() / "runs" / str(run)
+    asked = approval.read(folder)
+    assert asked is not None
+    other = folder.with_name("of-another-run")
+    other.mkdir()
+    approval.write(other, asked.model_copy(update={"run": str(uuid4())}))
+    client.resume_flow_run(run, run_input={"approve": True, "note": ""})
+    assert goes(client, run) == "Completed"
 
 
 def test_branches_that_a_question_waits_on_are_not_cleaned_away(run, tmp_path):

@@ -1,8 +1,8 @@
 """A newcomer with the handbook: `pairpress up`, the pages in a real Chromium (form, refusal, run,
 artifacts, approval), a kill and a retry, a night without news, the check of a good and a bad file.
 
-in   docs/operate.md and docs/ci.md, whose commands are typed as they stand there; the deployments
-     release and nightly with the demo's parameters, so that their model is tiny
+in   docs/operate.md and docs/ci.md, whose commands are typed as they stand there, names filled in;
+     `up` has a free port and a book whose release and nightly train the demo's tiny model
 out  pictures of every page in $SCREENSHOTS, where that is set, for people to look at
      https://playwright.dev/python/docs/api/class-page
 

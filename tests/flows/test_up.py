@@ -1,9 +1,13 @@
 """`pairpress up` as a person has it: one command, and Ctrl-C; kills at its worst moments."""
 
+import fcntl
 import json
 import os
 import signal
 import socket
+import subprocess
+import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
@@ -180,6 +184,37 @@ def test_what_it_says_is_in_the_handbook_as_it_is():
     listed = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
     handbook = (ROOT / "docs" / "operate.md").read_text()
     assert f"deployments {len(listed)}, automations 1, one worker" in handbook
+
+
+@pytest.mark.parametrize(("before", "ends"), [("", True), ("SIG_IGN", False)])
+def test_a_closed_terminal_ends_it_in_order_but_not_under_nohup(tmp_path, before, ends):
+    """Whatever is written to such a terminal fails."""
+    ignored = "signal.signal(signal.SIGHUP, signal.SIG_IGN)" if before else ""
+    code = (
+        "import contextlib, pathlib, signal, time\n"
+        f"from flows.start_all import _stopped_by_signals, say\n{ignored}\n"
+        "with _stopped_by_signals(), contextlib.ExitStack() as running:\n"
+        f"    running.callback(pathlib.Path({str(tmp_path / 'stopped')!r}).touch)\n"
+        "    running.callback(say, 'Stopping.')\n"
+        "    say('begun')\n"
+        "    time.sleep(5)\n"
+        f"    pathlib.Path({str(tmp_path / 'slept')!r}).touch()\n"
+    )
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(theirs, termios.TIOCSCTTY, 0),
+    )
+    os.close(theirs)
+    assert b"begun" in os.read(ours, 100)
+    os.close(ours)
+    assert process.wait(60) == 0
+    assert (tmp_path / "stopped").exists() and (tmp_path / "slept").exists() is not ends
 
 
 def test_a_port_that_is_taken_is_told(tmp_path):

@@ -110,10 +110,16 @@ def test_what_a_proposed_release_was_made_from_stays_until_people_have_had_time_
     run(work, "b", 35)
     (work / "runs" / "latest").symlink_to("b")
     assert going(work) == {f"stages/train-{FULL}", "runs/a"}
-    (proposed / "release.json").write_text(json.dumps({"proposals": [{"status": "open"}]}))
+    record = {"version": "v1", "proposals": [{"repo": "me/x", "status": "open"}]}
+    (proposed / "release.json").write_text(json.dumps(record))
     aged(proposed, 40)
     assert going(work) == set()
     aged(proposed, 91)
+    assert going(work) == {f"stages/train-{FULL}", "runs/a"}
+    aged(proposed, 40)
+    merged = {"version": "v1", "repositories": {"model": {"repo": "me/x"}}}
+    (work / "runs" / "b" / "release.json").write_text(json.dumps(merged))
+    aged(work / "runs" / "b", 35)
     assert going(work) == {f"stages/train-{FULL}", "runs/a"}
 
 
