@@ -88,8 +88,8 @@ def _open(folder: Path, asked: Asked) -> Refused:
 
 
 def require_none_asked(repository: str) -> None:
-    """Before anything is staged, asked or promoted, hours after the start: a question of another run
-    may have been opened. A run that has asked goes on with its answer. Raises Refused."""
+    """Before anything is staged, asked or promoted, hours after the start: another run may have
+    opened a question. A run that has asked goes on with its answer. Raises Refused."""
     if approval.read(run_folder()) is not None:
         return
     for folder, asked in _others(repository):
