@@ -46,8 +46,9 @@ def test_the_sweep_stands_in_the_card(swept):
 
 
 def test_a_release_is_compared_with_the_last_one_on_the_same_questions(swept):
-    # The tiny model knows no such text, so what becomes of it differs from machine to machine.
-    sentences = "gate=[strict >= last - 0.1, same >= last, perplexity <= 10 * base]"
+    # Against the base, what becomes of a text that the tiny model never saw differs from machine to
+    # machine; the last release is the same training, so its text must read as well as this one's.
+    sentences = "gate=[strict >= last - 0.1, same >= last, perplexity <= 1.001 * last]"
     text = "evaluation.text=flows/questions/text.txt"
     done = pairpress(*SWEEP, "--set", sentences, "--set", text)
     assert done.returncode == 0, done.stderr[-3000:]
