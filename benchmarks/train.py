@@ -1,18 +1,18 @@
-"""python benchmarks/train.py [--model FOLDER] [--only tiny|30M] [--epochs 2] [--repeat 3]
+"""python benchmarks/train.py [--model FOLDER] [--only tiny|30M] [--repeat 5] [--json FILE]
 
-DPO with LoRA on real HH pairs, in turn on the same data, order and seed: TRL's own script with the
-LoRA command of its documentation, TRL tuned (no checkpointing, batches of like length, reference
-computed once), and pairpress with its defaults and tuned the same way. Needs the HH-RLHF files of
-../shared/data.
+DPO with LoRA on real HH pairs, in turn on the same data and from the same LoRA weights: TRL with
+DPOConfig's defaults, TRL tuned (no checkpointing, batches of like length, reference computed once),
+and pairpress with its defaults, tuned the same way, and with its frozen weights in bf16. Needs the
+HH-RLHF files of ../shared/data. TRL's default of bf16 is off: on a CPU it is slower, and losses
+could not be compared.
 
 Without --model once for the tiny chat model of the demo and once for a Llama of about 30 M
 parameters, both of hardly trained weights: what a step costs does not depend on them. Each side
-runs in a process of its own, and all start from the same LoRA weights. `steps` is the time from the
-beginning to the end of every training step; `whole` is all of it from loading the model to the
-saved adapter: reference, evaluations at the start and at the end, checkpoints. Rates are medians
-with their range; ratios, also of CPU time, which other work on the machine disturbs less, are
-medians over the turns. Sides that draw their batches the same way are compared loss by loss;
-16 pairs make a step everywhere, 2 at a time in TRL's command and 8 elsewhere.
+runs in a process of its own. `steps` is the time from the beginning to the end of every training
+step; `whole` is all of it from loading the model to the saved adapter: reference, evaluations at
+the start and at the end, checkpoints. Rates are medians with their range; ratios, also of CPU time,
+which other work on the machine disturbs less, are medians over the turns. Sides that draw their
+batches the same way are compared loss by loss.
 
 It is long because every side is written out as the people who use it would write it.
 """
@@ -32,6 +32,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from page import Goal, Section, ratios, told
+
 from tasks.core.settings import Batch, Lora, Loss, Machine, Training, Watch
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,14 +42,17 @@ FILES = ("hh-harmless-base-test.jsonl.gz", "hh-helpful-base-test.jsonl.gz")
 MARKER = re.compile(r"\n\n(Human|Assistant): ?")
 ROLES = {"Human": "user", "Assistant": "assistant"}
 LONGEST = 512  # tokens of prompt and answer; longer pairs are left out, so that no side truncates
-VALIDATION = 16  # pairs
-# What TRL's documentation trains with: trl/scripts/dpo.py, "LoRA"; the modules are peft's choice.
-RANK, ALPHA, MODULES = 32, 16, ("q_proj", "v_proj")
+VALIDATION = 8  # pairs
+RANK, ALPHA = 8, 16  # on every linear layer
 RATE = 1e-3  # not its 5e-6, with which the few steps here would leave every loss at ln 2
 SEED, BETA = 42, 0.1  # TRL's defaults
-BATCH, ACCUMULATION = 8, 2  # the documentation's is 2 and 8
-YARDSTICK = "TRL, tuned"
-COMPARED = (("TRL's script", "pairpress"), (YARDSTICK, "pairpress, tuned"))
+BATCH = 8  # TRL's default
+DEFAULTS, TUNED, BF16 = "TRL's defaults", "TRL, tuned", "pairpress, bf16 base"
+COMPARED = ((DEFAULTS, "pairpress"), (TUNED, "pairpress, tuned"))
+WHY_NOT_HALF = (
+    "TRL's defaults recompute each layer in the backward pass, pairpress on a CPU keeps it; and "
+    "half a gigabyte of either side is torch, TRL and peft"
+)
 
 Figures = dict[str, Any]
 
@@ -57,13 +62,16 @@ def main() -> None:
     options.add_argument("--model", type=Path, help="folder of a Llama with a chat template")
     options.add_argument("--pairs", type=int, help="default: 256 for the tiny model, 32 for others")
     options.add_argument("--epochs", type=int, default=2)
-    options.add_argument("--repeat", type=int, default=3)
+    options.add_argument("--repeat", type=int, default=5)
+    options.add_argument("--json", type=Path)
     options.add_argument("--threads", type=int, default=1)
     options.add_argument("--only", choices=("tiny", "30M"), help="one of the two models")
     options.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    options.add_argument("--flops", action="store_true", help=argparse.SUPPRESS)
     asked = options.parse_args()
     if asked.child:
-        print(json.dumps(measure(asked.child[0], Path(asked.child[1]), asked.epochs)))
+        side, home = asked.child[0], Path(asked.child[1])
+        print(json.dumps(measure(side, home, asked.epochs, asked.flops)))
         return
     from localhub.client_env import client_environment, running
 
@@ -71,9 +79,19 @@ def main() -> None:
         home = Path(name)
         os.environ |= client_environment(hub.url, hub.token, home / "hf")
         os.environ |= {"OMP_NUM_THREADS": str(asked.threads), "PYTHONPATH": str(ROOT)}
+        parts = []
         for title, folder in models(asked, home):
             put_on_hub(title, folder, home)
-            compare(title, folder, home, asked)
+            parts.append(compare(title, folder, home, asked))
+    Section(
+        title="Training",
+        text="\n\n".join(part.text for part in parts),
+        columns=parts[0].columns,
+        rows=[row for part in parts for row in part.rows],
+        goals=[goal for part in parts for goal in part.goals],
+        ratios={name: values for part in parts for name, values in part.ratios.items()},
+        after=parts[0].after,
+    ).write(asked.json)
 
 
 def models(asked: argparse.Namespace, home: Path) -> list[tuple[str, Path]]:
@@ -157,50 +175,110 @@ def turns(transcript: str) -> list[dict[str, str]]:
     ]
 
 
-def compare(title: str, folder: Path, home: Path, asked: argparse.Namespace) -> None:
-    pairs = asked.pairs or (256 if title == "tiny" else 32)
+def compare(title: str, folder: Path, home: Path, asked: argparse.Namespace) -> Section:
+    pairs = asked.pairs or (64 if title == "tiny" else 16)
     widths = write_pairs(folder, home, pairs)
     runs: dict[str, list[Figures]] = {side: [] for side in SIDES}
     for _ in range(asked.repeat):
         for side, got in runs.items():
             got.append(child(side, home, asked))
-    first = runs["TRL's script"][0]
-    print(
-        f"\n{title}: {first['parameters'] / 1e6:.2f} M parameters, {first['trainable']:,} trained; "
-        f"{pairs} HH pairs of {min(widths)} to {max(widths)} tokens (both sides, mean "
-        f"{statistics.mean(widths):.0f}), {asked.epochs} epochs, {first['steps']} steps; "
-        f"{first['device']}, {asked.threads} threads, {asked.repeat} turns"
-    )
-    for side, got in runs.items():
-        line = f"{side:18}"
-        for what in ("steps", "whole"):
-            rates = [run["pairs"] / run[f"{what}_s"] for run in got]
-            line += f"{what} {statistics.median(rates):7.2f} pairs/s ({spread(rates)})"
-            for clock, unit in (("s", "x"), ("cpu", "x in CPU")):
-                key = f"{what}_{clock}"
-                both = zip(runs[YARDSTICK], got, strict=True)
-                ratios = [one[key] / run[key] for one, run in both]
-                line += f" {statistics.median(ratios):.2f} {unit} ({spread(ratios)})"
-            line += "; "
-        print(f"{line}{max(run['peak_mb'] for run in got):,.0f} MB", flush=True)
+    counted = child("pairpress", home, asked, flops=True)["flops"]
+    first = runs[DEFAULTS][0]
+    gaps = []
     for theirs, ours in COMPARED:
         a, b = (runs[side][0]["losses"] for side in (theirs, ours))
         assert len(a) == len(b), (len(a), len(b))
         gap = max(abs(one - other) for one, other in zip(a, b, strict=True))
-        print(f"largest difference of a loss, {theirs} to {ours}: {gap:.1e} over {len(a)}")
+        gaps.append(f"{gap:.1e} from {theirs} to {ours}")
+    shares = [100 * counted / run["steps_s"] / run["rate"] for run in runs["pairpress"]]
+    section = Section(
+        title="Training",
+        text=f"**{title}**: {first['parameters'] / 1e6:.2f} M parameters, "
+        f"{first['trainable']:,} of them trained; {pairs} HH pairs of {min(widths)} to "
+        f"{max(widths)} tokens (both sides, mean {statistics.mean(widths):.0f}), "
+        f"{asked.epochs} epochs, {first['steps']} steps of {BATCH}; {first['device']}, "
+        f"threads: {asked.threads}, turns: {asked.repeat}. The largest difference of a loss is "
+        f"{' and '.join(gaps)}, over {len(first['losses'])} each. Products of matrices "
+        f"(2,048 x 512 x 1,408) run at {_rate(runs, 'rate'):.0f} GFLOP/s in fp32 and "
+        f"{_rate(runs, 'rate_bf16'):.0f} in bf16; pairpress's steps reach "
+        f"{told(shares, 0, ' %')} of the fp32 rate.",
+        columns=(
+            "",
+            "pairs/s in steps",
+            "times TRL's defaults",
+            "times TRL tuned",
+            "the first in CPU time",
+            "whole training, times TRL's defaults",
+            "peak memory",
+        ),
+        rows=[_row(title, side, runs) for side in SIDES],
+        goals=_goals(runs) if title == "30M" else (),
+        ratios={
+            f"DPO steps, {title}, to {theirs}": _times(runs, theirs, "pairpress", "steps_s")
+            for theirs in (DEFAULTS, TUNED)
+        },
+        after="The memory is the peak of a process, imports included.",
+    )
+    print(f"\n{section.text}")
+    for row in section.rows:
+        print("  ".join(row))
+    for goal in section.goals:
+        print(
+            f"{'met   ' if goal.met else 'missed'} {goal.what}: {goal.got} {goal.why}", flush=True
+        )
+    return section
 
 
-def spread(values: list[float]) -> str:
-    return f"{min(values):.2f} to {max(values):.2f}"
+def _rate(runs: dict[str, list[Figures]], kind: str) -> float:
+    return statistics.median(run[kind] for run in runs["pairpress"]) / 1e9
 
 
-def child(side: str, home: Path, asked: argparse.Namespace) -> Figures:
+def _times(runs: dict[str, list[Figures]], theirs: str, ours: str, key: str) -> list[float]:
+    return ratios([run[key] for run in runs[theirs]], [run[key] for run in runs[ours]])
+
+
+def _row(title: str, side: str, runs: dict[str, list[Figures]]) -> list[str]:
+    return [
+        f"{title}: {side}",
+        told([run["pairs"] / run["steps_s"] for run in runs[side]]),
+        told(_times(runs, DEFAULTS, side, "steps_s")),
+        told(_times(runs, TUNED, side, "steps_s")),
+        told(_times(runs, DEFAULTS, side, "steps_cpu")),
+        told(_times(runs, DEFAULTS, side, "whole_s")),
+        f"{max(run['peak_mb'] for run in runs[side]):,.0f} MB",
+    ]
+
+
+def _goals(runs: dict[str, list[Figures]]) -> list[Goal]:
+    """The median over the turns decides."""
+    slow = (
+        f"this processor multiplies matrices at {_rate(runs, 'rate_bf16'):.0f} GFLOP/s in bf16 "
+        f"and {_rate(runs, 'rate'):.0f} in fp32"
+    )
+    found = []
+    for what, theirs, ours, least, why in (
+        ("at least 6 times TRL's defaults", DEFAULTS, "pairpress", 6, ""),
+        ("at least 2.5 times TRL well tuned", TUNED, "pairpress", 2.5, ""),
+        ("at least 9 times TRL's defaults with the base in bf16", DEFAULTS, BF16, 9, slow),
+    ):
+        got = _times(runs, theirs, ours, "steps_s")
+        found.append(Goal(what, told(got), statistics.median(got) >= least, why))
+    for theirs in (DEFAULTS, TUNED):
+        got = ratios(*([run["peak_mb"] for run in runs[side]] for side in ("pairpress", theirs)))
+        met = statistics.median(got) <= 0.5
+        found.append(
+            Goal(f"at most half the peak memory of {theirs}", told(got), met, WHY_NOT_HALF)
+        )
+    return found
+
+
+def child(side: str, home: Path, asked: argparse.Namespace, flops: bool = False) -> Figures:
     log = home / "log.txt"
     with log.open("w") as file:
         done = subprocess.run(
             [
                 *(sys.executable, __file__, "--epochs", str(asked.epochs)),
-                *("--child", side, str(home)),
+                *("--child", side, str(home), *(["--flops"] if flops else [])),
             ],
             stdout=subprocess.PIPE,
             stderr=file,
@@ -212,13 +290,17 @@ def child(side: str, home: Path, asked: argparse.Namespace) -> Figures:
     return found
 
 
-def measure(side: str, home: Path, epochs: int) -> Figures:
-    """One side in this process; imports and reading from the Hub are not timed."""
+def measure(side: str, home: Path, epochs: int, flops: bool) -> Figures:
+    """One side in this process; imports and reading from the Hub are not timed.
+
+    `flops` counts the operations of products in every step, which takes time of its own.
+    """
     import datasets  # noqa: F401
     import torch
     import transformers.trainer
     import trl  # noqa: F401
     from peft import LoraConfig  # noqa: F401
+    from torch.utils.flop_counter import FlopCounterMode
     from transformers import TrainerCallback
     from trl import DPOConfig, DPOTrainer  # noqa: F401
 
@@ -234,12 +316,18 @@ def measure(side: str, home: Path, epochs: int) -> Figures:
             found["trainable"] = more["model"].num_parameters(only_trainable=True)
 
         def on_step_begin(self, *_: Any, **__: Any) -> None:
+            if flops:
+                self.counter = FlopCounterMode(display=False)
+                self.counter.__enter__()
             self.start, self.busy = time.perf_counter(), time.process_time()
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
             found["steps_s"] += time.perf_counter() - self.start
             found["steps_cpu"] += time.process_time() - self.busy
             found["steps"] += 1
+            if flops:
+                self.counter.__exit__(None, None, None)
+                found["flops"] = found.get("flops", 0) + self.counter.get_total_flops()
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             found["losses"] += [logs[name] for name in ("loss", "eval_loss") if name in logs]
@@ -255,7 +343,27 @@ def measure(side: str, home: Path, epochs: int) -> Figures:
     on_gpu = torch.cuda.is_available()
     peak = torch.cuda.max_memory_allocated() / 1e6 if on_gpu else peak_mb()
     device = torch.cuda.get_device_name() if on_gpu else "CPU"
-    return found | {"pairs": len(lines) * epochs, "peak_mb": peak, "device": device}
+    found |= {"pairs": len(lines) * epochs, "peak_mb": peak, "device": device}
+    if side == "pairpress":
+        found |= {"rate": matrix_rate(torch.float32), "rate_bf16": matrix_rate(torch.bfloat16)}
+    return found
+
+
+def matrix_rate(dtype: Any) -> float:
+    """Operations a second of 2,048 tokens through a layer of 512 to 1,408: the median of 20."""
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    tokens, weights = (
+        torch.randn(*shape, dtype=dtype, device=device) for shape in ((2048, 512), (1408, 512))
+    )
+    taken = []
+    for _ in range(20):
+        start = time.perf_counter()
+        found = torch.nn.functional.linear(tokens, weights)
+        float(found[0, 0])  # a GPU has it once it is asked for
+        taken.append(time.perf_counter() - start)
+    return 2 * 2048 * 512 * 1408 / statistics.median(taken)
 
 
 def peak_mb() -> float:
@@ -265,81 +373,62 @@ def peak_mb() -> float:
     return int(kilobytes[1]) / 1e3
 
 
-def by_script(home: Path, folder: Path, epochs: int) -> None:
-    """trl/scripts/dpo.py, "LoRA", with this data and as many steps as it has."""
-    import torch
-    from trl.scripts.dpo import main, make_parser
-
-    on_gpu = torch.cuda.is_available()
-    steps = steps_of(home, epochs)
-    parsed = make_parser().parse_args_and_config(
-        [
-            *("--dataset_name", str(home / "pairs")),
-            *("--model_name_or_path", json.loads((home / "run.json").read_text())["folder"]),
-            *("--learning_rate", str(RATE)),
-            *("--num_train_epochs", str(epochs)),
-            *("--per_device_train_batch_size", "2"),
-            *("--gradient_accumulation_steps", "8"),
-            *("--eval_strategy", "steps", "--eval_steps", str(steps), "--eval_on_start", "true"),
-            *("--output_dir", str(folder)),
-            "--no_remove_unused_columns",
-            *("--use_peft", "--lora_r", str(RANK), "--lora_alpha", str(ALPHA)),
-            # What this machine and the comparison need; nothing of it changes the training.
-            *("--logging_steps", "1", "--bf16", str(on_gpu), "--use_cpu", str(not on_gpu)),
-        ]
-    )
-    main(*parsed)
+def by_trls_defaults(home: Path, folder: Path, epochs: int) -> None:
+    by_trl(home, folder, epochs)
 
 
 def by_tuned_trl(home: Path, folder: Path, epochs: int) -> None:
     """The same training, set up by somebody who knows TRL."""
+    from tasks.core.trainer import group_by_length
+
+    # transformers' own grouping draws from the global state: another order
+    by_trl(
+        *(home, folder, epochs, group_by_length),
+        activation_checkpointing=False,
+        precompute_ref_log_probs=True,
+    )
+
+
+def by_trl(home: Path, folder: Path, epochs: int, change: Any = None, **told: Any) -> None:
     import torch
     from datasets import load_dataset
     from peft import LoraConfig, TaskType
     from trl import DPOConfig, DPOTrainer
 
-    from tasks.core.trainer import group_by_length
-
     on_gpu = torch.cuda.is_available()
-    model = json.loads((home / "run.json").read_text())["folder"]
     data = load_dataset(str(home / "pairs"))
-    steps = steps_of(home, epochs)
     config = DPOConfig(
         output_dir=str(folder),
         learning_rate=RATE,
         num_train_epochs=epochs,
-        per_device_train_batch_size=BATCH,
-        per_device_eval_batch_size=BATCH,
-        gradient_accumulation_steps=ACCUMULATION,
-        activation_checkpointing=False,
-        precompute_ref_log_probs=True,
         eval_strategy="steps",
-        eval_steps=steps,
+        eval_steps=steps_of(home, epochs),
         eval_on_start=True,
+        # What this machine and the comparison need; nothing of it changes the training.
         logging_steps=1,
+        report_to="none",
         bf16=on_gpu,
         use_cpu=not on_gpu,
+        **told,
     )
     trainer = DPOTrainer(
-        model=model,
+        model=json.loads((home / "run.json").read_text())["folder"],
         args=config,
         train_dataset=data["train"],
         eval_dataset=data["test"],
         peft_config=LoraConfig(
-            r=RANK,
-            lora_alpha=ALPHA,
-            target_modules=list(MODULES),
-            task_type=TaskType.CAUSAL_LM,
+            r=RANK, lora_alpha=ALPHA, target_modules="all-linear", task_type=TaskType.CAUSAL_LM
         ),
     )
-    group_by_length(trainer)  # transformers' own draws from the global state: another order
+    if change is not None:
+        change(trainer)
     trainer.train()
     trainer.save_model(str(folder))
 
 
 def steps_of(home: Path, epochs: int) -> int:
     pairs = len((home / "pairs" / "train.jsonl").read_text().splitlines())
-    return epochs * -(-pairs // (BATCH * ACCUMULATION))
+    return epochs * -(-pairs // BATCH)
 
 
 def by_pairpress(home: Path, folder: Path, epochs: int) -> None:
@@ -349,6 +438,10 @@ def by_pairpress(home: Path, folder: Path, epochs: int) -> None:
 def by_tuned_pairpress(home: Path, folder: Path, epochs: int) -> None:
     tuned = Machine(gradient_checkpointing=False, precompute_ref_log_probs=True)
     trained(home, folder, epochs, tuned, "group_by_length")
+
+
+def by_pairpress_in_bf16(home: Path, folder: Path, epochs: int) -> None:
+    trained(home, folder, epochs, Machine(bf16=True), "random")
 
 
 def trained(home: Path, folder: Path, epochs: int, machine: Machine, strategy: Any) -> None:
@@ -375,11 +468,10 @@ def trained(home: Path, folder: Path, epochs: int, machine: Machine, strategy: A
         ),
         batch=Batch(
             per_device_train_batch_size=BATCH,
-            gradient_accumulation_steps=ACCUMULATION,
             train_sampling_strategy=strategy,
         ),
         loss=Loss(beta=BETA),
-        lora=Lora(r=RANK, lora_alpha=ALPHA, target_modules=MODULES),
+        lora=Lora(r=RANK, lora_alpha=ALPHA),
         watch=Watch(eval_steps=steps_of(home, epochs), metric_for_best_model="last"),
         machine=effective(machine, each_pair_again=epochs > 1),
         max_length=LONGEST,
@@ -403,10 +495,11 @@ def trained(home: Path, folder: Path, epochs: int, machine: Machine, strategy: A
 
 
 SIDES = {
-    "TRL's script": by_script,
-    YARDSTICK: by_tuned_trl,
+    DEFAULTS: by_trls_defaults,
+    TUNED: by_tuned_trl,
     "pairpress": by_pairpress,
     "pairpress, tuned": by_tuned_pairpress,
+    BF16: by_pairpress_in_bf16,
 }
 
 

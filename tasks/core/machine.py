@@ -21,12 +21,12 @@ class Effective:
 
     device: str  # cpu, or the name of the GPU
     dtype: str  # of the frozen weights; the adapter is always float32, but in 4-bit
-    bf16: bool
+    bf16: bool  # on a CPU of the frozen weights alone, as dtype says; on a GPU autocast too
     load_in_4bit: bool
     gradient_checkpointing: bool
     attn_implementation: str | None  # None: the model's own choice
     precompute_ref_log_probs: bool
-    shared_prompt: bool  # where the model is one of SHARING
+    shared_prompt: bool  # where the model is one of SHARING, and more (why_not_shared)
 
     @property
     def on_gpu(self) -> bool:
@@ -49,10 +49,10 @@ def effective(machine: Machine, each_pair_again: bool) -> Effective:
     on_gpu = device() == "cuda"
     has_bf16 = on_gpu and torch.cuda.is_bf16_supported()
     bf16 = has_bf16 if machine.bf16 is None else machine.bf16
-    if bf16 and not has_bf16:
+    if bf16 and on_gpu and not has_bf16:
         raise InputError(
-            "machine.bf16: true, but there is no GPU here that computes in it. Leave it empty: "
-            "fp32 is used then, and bf16 wherever there is such a GPU."
+            "machine.bf16: true, but the GPU here does not compute in it. Leave it empty: "
+            "fp32 is used then, and bf16 wherever a GPU has it."
         )
     if machine.load_in_4bit and not on_gpu:
         raise InputError(
@@ -89,7 +89,7 @@ def effective(machine: Machine, each_pair_again: bool) -> Effective:
         gradient_checkpointing=on_gpu if checkpointing is None else checkpointing,
         attn_implementation=machine.attn_implementation,
         precompute_ref_log_probs=each_pair_again if again is None else again,
-        shared_prompt=machine.shared_prompt and not on_gpu,
+        shared_prompt=not on_gpu if machine.shared_prompt is None else machine.shared_prompt,
     )
 
 
@@ -100,14 +100,17 @@ def why_not_shared(machine: Effective, config: Any, max_length: int) -> str | No
     """
     window = getattr(config, "sliding_window", None)
     windowed = getattr(config, "use_sliding_window", True) and window and window < max_length
-    if machine.on_gpu:
-        return "a shared prompt was proven on CPUs only"
     if not machine.shared_prompt:
-        return "machine.shared_prompt is false"
+        proven = "; a shared prompt was measured on CPUs only" if machine.on_gpu else ""
+        return f"machine.shared_prompt is not true{proven}"
     if config.model_type not in SHARING:
         return f"a shared prompt was proven with {', '.join(SHARING)}, and not {config.model_type}"
     if windowed:
         return f"this model's attention sees {window} tokens, reading.max_length is {max_length}"
+    if getattr(config, "attention_dropout", 0.0):
+        return f"this model's attention drops {config.attention_dropout:g} by chance"
+    if machine.load_in_4bit:
+        return "machine.load_in_4bit is true"
     if machine.attn_implementation not in (None, "sdpa"):
         return f"machine.attn_implementation is {machine.attn_implementation}, not sdpa"
     return None

@@ -143,7 +143,7 @@ def check_start(trainer: Any) -> None:
         else:
             reference = torch.cat(trainer.compute_ref_log_probs(model, inputs))
     apart = (policy - reference).abs().cpu()  # (2 * pairs,): chosen, then rejected
-    if trainer.args.bf16:
+    if model.get_base_model().dtype == torch.bfloat16:
         limit = START_A_TOKEN * inputs["completion_mask"].sum(dim=1).cpu().sqrt()
     else:
         limit = START + START_SHARE * reference.abs().cpu()

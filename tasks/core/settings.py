@@ -386,7 +386,8 @@ class Machine(Section):
     bf16: bool | None = Field(
         None,
         title="Compute in bfloat16",
-        description="None: on a GPU that has it. fp32 otherwise",
+        description="None: on a GPU that has it, fp32 otherwise. On a CPU true rounds the frozen "
+        "weights: less memory, and faster only where its processor multiplies bf16 faster",
     )
     load_in_4bit: bool = Field(
         False,
@@ -407,11 +408,11 @@ class Machine(Section):
         description="Once, and kept by data, model and template. None: where each pair is seen "
         "more than once or a sweep trains on it again",
     )
-    shared_prompt: bool = Field(
-        True,
+    shared_prompt: bool | None = Field(
+        None,
         title="Compute each prompt once",
         description="For both answers, without padding: the same losses, in a part of the time. "
-        "On a CPU, with the kinds of models it was proven for; TRL's forward elsewhere",
+        "None: on a CPU, with the kinds of models it was proven for; TRL's forward elsewhere",
     )
 
 

@@ -13,11 +13,14 @@ Hegde 2024, arXiv 2410.20305.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from types import MethodType
 from typing import Any
 
+from tasks.core.lean_layers import Making, made_again
+
 NAME = "shared_prompt"  # of the attention function, as transformers knows it
+FLEX = ("cuda",)  # devices with one call of FlexAttention for the row; two of SDPA a pair elsewhere
 LOGITS, ROWS = 2**22, 256  # at once: 16 MiB in fp32, but no fewer rows than a product pays for
 
 
@@ -34,6 +37,7 @@ class Pair:
 class Layout:
     pairs: Sequence[Pair]
     masks: Sequence[Any]  # (own, common + own) each: which tokens the rejected side's own see
+    block: Any = None  # on a GPU: the same, of the whole row, for FlexAttention
 
 
 def share_prompts(model: Any) -> None:
@@ -95,7 +99,7 @@ def _flat(input_ids: Any, attention_mask: Any) -> tuple[Any, Any, Any, Layout]:
     differs = (input_ids[:pairs] != input_ids[pairs:]).int()
     first = torch.where(differs.any(dim=1), differs.argmax(dim=1), input_ids.shape[1]).tolist()
     places = torch.zeros_like(input_ids)
-    tokens, positions, found, masks, start = [], [], [], [], 0
+    tokens, positions, found, start = [], [], [], 0
     counted = torch.arange(input_ids.shape[1], device=input_ids.device)
     for n in range(pairs):
         chosen, rejected = lengths[n], lengths[pairs + n]
@@ -107,10 +111,40 @@ def _flat(input_ids: Any, attention_mask: Any) -> tuple[Any, Any, Any, Layout]:
         places[pairs + n, :common] = start + counted[:common]
         places[pairs + n, common:rejected] = start + chosen + counted[:own]
         found.append(Pair(common, chosen, own))
-        seen = torch.ones(own, common + own, dtype=torch.bool, device=input_ids.device)
-        masks.append(seen.tril(common))
         start += chosen + own
-    return torch.cat(tokens)[None], torch.cat(positions)[None], places, Layout(found, masks)
+    if input_ids.device.type in FLEX:
+        layout = Layout(found, [], _block(found, input_ids.device))
+    else:
+        masks = [torch.ones(one.own, one.common + one.own, dtype=torch.bool) for one in found]
+        layout = Layout(found, [m.tril(one.common) for m, one in zip(masks, found, strict=True)])
+    return torch.cat(tokens)[None], torch.cat(positions)[None], places, layout
+
+
+def _block(pairs: Sequence[Pair], device: Any) -> Any:
+    """Who sees whom in the row, by blocks of it. Dong et al. 2024, arXiv 2412.05496."""
+    import torch
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    # Of each token: its pair; 0 in the common beginning, 1 in the chosen, 2 in the rejected rest.
+    sizes = [(one.common, one.chosen - one.common, one.own) for one in pairs]
+    lengths = torch.tensor(sizes, device=device).flatten()
+    part = torch.arange(3, device=device).repeat(len(pairs)).repeat_interleave(lengths)
+    pair = torch.arange(len(pairs), device=device).repeat_interleave(3).repeat_interleave(lengths)
+
+    def seen(_: Any, __: Any, token: Any, other: Any) -> Any:
+        same = (part[other] == 0) | (part[other] == part[token])
+        return (pair[token] == pair[other]) & same & (token >= other)
+
+    count = len(pair)
+    return create_block_mask(seen, None, None, count, count, device=device)
+
+
+@cache
+def _flex(device: str) -> Any:
+    import torch
+    from torch.nn.attention.flex_attention import flex_attention
+
+    return torch.compile(flex_attention) if device == "cuda" else flex_attention
 
 
 def _attend(
@@ -124,7 +158,7 @@ def _attend(
     scaling: float | None = None,
     **told: Any,
 ) -> tuple[Any, None]:
-    """(1, heads, N, width) each -> (1, N, heads, width): two calls of SDPA a pair."""
+    """(1, heads, N, width) each -> (1, N, heads, width)."""
     import torch
     import torch.nn.functional as F
     from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
@@ -134,6 +168,10 @@ def _attend(
         found = sdpa_attention_forward(module, query, key, value, attention_mask, **told)
         return found[0], None
     groups = getattr(module, "num_key_value_groups", 1)
+    if layout.block is not None:
+        flex = _flex(query.device.type)
+        told = {"block_mask": layout.block, "scale": scaling, "enable_gqa": groups > 1}
+        return flex(query, key, value, **told).transpose(1, 2).contiguous(), None
     key, value = repeat_kv(key, groups), repeat_kv(value, groups)
     sizes = [size for pair in layout.pairs for size in (pair.chosen, pair.own)]
     parts = [one.split(sizes, dim=2) for one in (query, key, value)]
@@ -144,10 +182,19 @@ def _attend(
         made.append(attention(q, k, v, is_causal=True))
         if pair.own:
             q, own_k, own_v = (part[2 * n + 1] for part in parts)
-            k = torch.cat([k[:, :, : pair.common], own_k], dim=2)
-            v = torch.cat([v[:, :, : pair.common], own_v], dim=2)
-            made.append(attention(q, k, v, attn_mask=mask))
-    return torch.cat(made, dim=2).transpose(1, 2).contiguous(), None
+            (k, k_again), (v, v_again) = (
+                _joined(one[:, :, : pair.common], own) for one, own in ((k, own_k), (v, own_v))
+            )
+            with made_again((k, k_again), (v, v_again)):
+                made.append(attention(q, k, v, attn_mask=mask))
+    return torch.cat([one.transpose(1, 2) for one in made], dim=1), None
+
+
+def _joined(common: Any, own: Any) -> Making:
+    import torch
+
+    parts = [common.detach(), own.detach()]
+    return torch.cat([common, own], dim=2), lambda: torch.cat(parts, dim=2)
 
 
 def _scored(states: Any, head: Any, tokens: Any) -> tuple[Any, Any, Any, Any]:

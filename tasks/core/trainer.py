@@ -92,9 +92,11 @@ def trainer_for(
         peft_config=lora_config(recipe.lora),
     )
     if why_not_shared(recipe.machine, model.config, recipe.max_length) is None:
+        from tasks.core.lean_layers import lean_layers
         from tasks.core.shared_prompt import share_prompts
 
         share_prompts(trainer.model.get_base_model())
+        lean_layers(trainer.model, keep_less=not recipe.machine.gradient_checkpointing)
     trainer.remove_callback(ProgressCallback)
     trainer.remove_callback(PrinterCallback)
     if recipe.batch.train_sampling_strategy == "group_by_length":
@@ -185,7 +187,7 @@ def dpo_config(recipe: Recipe, steps: int, work: Path) -> Any:
         logging_nan_inf_filter=False,  # it would write the mean of earlier losses instead
         report_to="none",
         use_cpu=not machine.on_gpu,
-        bf16=machine.bf16,
+        bf16=machine.bf16 and machine.on_gpu,  # a CPU's frozen weights alone are rounded
         activation_checkpointing=machine.gradient_checkpointing,
         dataloader_pin_memory=machine.on_gpu,
     )

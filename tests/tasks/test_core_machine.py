@@ -1,6 +1,7 @@
 """What training runs on: chosen for the machine that is found, refused where it cannot."""
 
 import pytest
+import torch
 
 from tasks.core import machine as machine_module
 from tasks.core.errors import InputError
@@ -44,6 +45,17 @@ def test_what_the_recipe_says_is_taken_over_what_the_machine_suggests(gpu):
     assert found.attn_implementation == "sdpa"
 
 
+def test_on_a_cpu_bf16_rounds_the_frozen_weights_where_it_is_asked_for(no_gpu):
+    found = effective(Machine(bf16=True), each_pair_again=False)
+    assert (found.device, found.dtype, found.bf16) == ("cpu", "bfloat16", True)
+
+
+def test_a_gpu_without_bf16_says_so(gpu, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    with pytest.raises(InputError, match=r"machine\.bf16: true, but the GPU .* Leave it empty"):
+        effective(Machine(bf16=True), each_pair_again=False)
+
+
 @pytest.mark.parametrize(
     ("asked", "again", "precomputed"),
     [(None, True, True), (None, False, False), (True, False, True), (False, True, False)],
@@ -58,7 +70,6 @@ def test_the_reference_is_computed_before_where_that_is_asked_or_each_pair_comes
 @pytest.mark.parametrize(
     ("asked", "named"),
     [
-        ({"bf16": True}, r"machine\.bf16: true, but there is no GPU .* Leave it empty"),
         ({"load_in_4bit": True}, r"machine\.load_in_4bit: true, .* none here\. Set it to false"),
         (
             {"attn_implementation": "flash_attention_2"},

@@ -1,0 +1,91 @@
+"""Layers of a frozen model with LoRA that write less to memory: the same values, fewer tensors.
+
+in   a causal language model with peft's LoRA on its linear layers
+out  the same model. An update is added to what the frozen layer made in one product, where peft
+     scales it and adds it in two more passes; and what costs little to make again from what is
+     kept anyway is not kept for the backward pass, but made again in it
+
+Selective recomputation: Korthikanti et al. 2022, arXiv 2205.05198.
+"""
+
+from collections.abc import Callable
+from types import MethodType
+from typing import Any
+
+Making = tuple[Any, Callable[[], Any]]  # a tensor, and how it is made again, bit by bit the same
+
+
+def lean_layers(model: Any, keep_less: bool) -> None:
+    """`keep_less` is for models without gradient checkpointing, which keeps nothing anyway."""
+    from peft.tuners.lora.layer import Linear
+    from transformers.activations import SiLUActivation
+
+    for module in model.modules():
+        if type(module) is Linear and not module.lora_variant:  # of DoRA and the like
+            module.forward = MethodType(_adapted, module)
+        gated = all(hasattr(module, name) for name in ("gate_proj", "up_proj", "down_proj"))
+        if keep_less and gated and isinstance(module.act_fn, SiLUActivation):
+            module.forward = MethodType(_gated, module)
+
+
+def made_again(*made: Making) -> Any:
+    """A context in which autograd keeps none of these tensors."""
+    import torch
+
+    def pack(kept: Any) -> Any:
+        for tensor, make in made:
+            if kept.data_ptr() == tensor.data_ptr() and kept.shape == tensor.shape:
+                return make
+        return kept.detach()  # itself would keep itself
+
+    def unpack(kept: Any) -> Any:
+        return kept() if callable(kept) else kept
+
+    return torch.autograd.graph.saved_tensors_hooks(pack, unpack)
+
+
+def _adapted(self: Any, x: Any, *_: Any, **__: Any) -> Any:
+    """(..., in) -> (..., out): the forward of peft's lora.Linear, for one adapter."""
+    rows = x.reshape(-1, x.shape[-1])
+    found = self.base_layer(rows)
+    if not (self.disable_adapters or self.merged):
+        [name] = self.active_adapters
+        dtype = found.dtype  # of the frozen weights; LoRA's own are fp32
+        narrow, wide = (side[name].weight.to(dtype) for side in (self.lora_A, self.lora_B))
+        update = self.lora_dropout[name](rows.to(dtype)) @ narrow.T  # (tokens, rank)
+        found.addmm_(update, wide.T, alpha=self.scaling[name])
+    return found.view(*x.shape[:-1], found.shape[-1])
+
+
+def _gated(self: Any, x: Any) -> Any:
+    """SwiGLU, keeping what both projections made and nothing of what is made of them."""
+    gate, up = self.gate_proj(x), self.up_proj(x)
+    product = _swiglu().apply(gate, up)
+    gate, up = gate.detach(), up.detach()
+    with made_again((product, lambda: _product(gate, up))):
+        return self.down_proj(product)
+
+
+def _product(gate: Any, up: Any) -> Any:
+    import torch.nn.functional as F
+
+    return F.silu(gate).mul_(up)
+
+
+def _swiglu() -> Any:
+    import torch
+    import torch.nn.functional as F
+
+    class SwiGLU(torch.autograd.Function):  # type: ignore[misc]
+        @staticmethod
+        def forward(ctx: Any, gate: Any, up: Any) -> Any:
+            ctx.save_for_backward(gate, up)
+            return _product(gate, up)
+
+        @staticmethod
+        def backward(ctx: Any, *gradients: Any) -> Any:
+            [gradient], (gate, up) = gradients, ctx.saved_tensors
+            of_gate = torch.ops.aten.silu_backward(gradient * up, gate)
+            return of_gate, F.silu(gate).mul_(gradient)
+
+    return SwiGLU
