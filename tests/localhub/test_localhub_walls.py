@@ -238,3 +238,29 @@ def test_nothing_but_this_machine_reaches_it_unless_told(hub: Server) -> None:
         if line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "0A"
     ]
     assert bound == ["0100007F"]  # 127.0.0.1, in the kernel's order of bytes
+
+
+def test_the_parts_of_an_upload_may_come_in_any_order_and_twice(
+    owner: httpx.Client, nobody: httpx.Client
+) -> None:
+    owner.post("/api/repos/create", json={"name": "any-order"})
+    content = os.urandom(33 * 2**20)
+    upload = batch(owner, "pairpress/any-order", content, "basic", "multipart")["upload"]
+    size = int(upload["header"].pop("chunk_size"))
+    urls = list(upload["header"].values())
+
+    def send(number: int) -> str:
+        part = content[number * size : (number + 1) * size]
+        return nobody.put(urls[number], content=part).headers["ETag"]
+
+    etags = {number: send(number) for number in (2, 0, 1, 0)}
+    told = [{"partNumber": number + 1, "etag": etags[number]} for number in sorted(etags)]
+    assert nobody.post(upload["href"], json={"oid": "x", "parts": told}).status_code == 200
+    entry = {"algo": "sha256", "oid": hashlib.sha256(content).hexdigest(), "size": len(content)}
+    lines = [
+        {"key": "header", "value": {"summary": "in parts"}},
+        {"key": "lfsFile", "value": {"path": "m.bin"} | entry},
+    ]
+    body = "\n".join(json.dumps(line) for line in lines)
+    owner.post("/api/models/pairpress/any-order/commit/main", content=body).raise_for_status()
+    assert owner.get("/pairpress/any-order/resolve/main/m.bin").content == content
