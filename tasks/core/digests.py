@@ -14,6 +14,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +41,10 @@ def file_digest(path: Path) -> str:
 def content_digest(folder: Path) -> str:
     """sha256 over the sorted (relative path, sha256) of every file below a folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    lines = [f"{path.relative_to(folder).as_posix()} {file_digest(path)}\n" for path in files]
+    with ThreadPoolExecutor() as pool:  # several at once: hashing leaves Python to the others
+        digests = pool.map(file_digest, files)
+    pairs = zip(files, digests, strict=True)
+    lines = [f"{path.relative_to(folder).as_posix()} {digest}\n" for path, digest in pairs]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

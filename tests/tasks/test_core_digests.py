@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -43,6 +44,17 @@ def test_a_large_file_is_read_once_however_often_it_is_asked_for(
     path = weights(tmp_path / "a")
     assert [digests.file_digest(path) for _ in range(3)] == [EXPECTED] * 3
     assert reads == ["model.safetensors"]
+
+
+def test_the_files_of_a_folder_are_hashed_side_by_side(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    both = threading.Barrier(2, timeout=20)  # raises where one waits for the other to be done
+    monkeypatch.setattr(digests, "file_digest", lambda path: f"{path.name} {both.wait() < 2}")
+    for name in ("b", "a"):
+        (tmp_path / name).touch()
+    expected = hashlib.sha256(b"a a True\nb b True\n").hexdigest()
+    assert digests.content_digest(tmp_path) == expected  # and in order
 
 
 def test_it_stays_known_when_its_folder_is_renamed_and_under_a_second_name(
