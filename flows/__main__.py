@@ -46,7 +46,7 @@ Local = Annotated[bool, typer.Option("--local", help="Use the Hub on this disk (
 @app.command("list")
 def list_recipes(recipe: RecipeFile = None) -> None:
     """Recipes in prefect.yaml."""
-    from tasks.core.recipes import deployments, recipe_book
+    from tasks.core.book import deployments, recipe_book
 
     found = deployments(recipe_book(recipe))
     widest = max(map(len, found), default=0)
@@ -99,7 +99,7 @@ def up(
 
     With PREFECT_API_URL set, that server is used and none is started.
     """
-    from tasks.core.recipes import deployments, recipe_book
+    from tasks.core.book import deployments, recipe_book
 
     book = recipe_book(recipe).resolve()
     deployments(book)  # a book that holds none is told before anything starts

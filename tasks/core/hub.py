@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
@@ -121,6 +120,8 @@ def _cap_wait(response: "httpx2.Response") -> None:
 
 def _asked_wait(response: "httpx2.Response") -> int:
     """Seconds that the server asks for: a window used up, a number of seconds, or a date."""
+    from email.utils import parsedate_to_datetime
+
     from huggingface_hub.utils._http import parse_ratelimit_headers
 
     window = parse_ratelimit_headers(response.headers)

@@ -12,9 +12,11 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from tasks.core.book import FLOW as FLOW
+from tasks.core.book import deployments as deployments
+from tasks.core.book import recipe_book as recipe_book
 from tasks.core.errors import InputError
 from tasks.core.settings import Recipe
-from tasks.core.stage import ROOT
 
 # Names that people bring along, where another one stands here.
 ELSEWHERE = {
@@ -33,7 +35,6 @@ ELSEWHERE = {
     "beta": "it is loss.beta",
     "learning_rate": "it is training.learning_rate",
 }
-FLOW = "flows/release_model.py:release_model"
 QUESTIONS = (
     "other_questions",
     "identity_questions",
@@ -42,38 +43,6 @@ QUESTIONS = (
     "text",
 )
 FILES = (("data", "path"), *(("evaluation", name) for name in QUESTIONS))
-
-
-def recipe_book(path: Path | None = None) -> Path:
-    """The file named, or prefect.yaml here, or the one beside the package."""
-    if path is None:
-        here = Path("prefect.yaml")
-        path = here if here.is_file() else ROOT / "prefect.yaml"
-    if not path.is_file():
-        raise InputError(
-            f"{path}: no such recipe file. Give one of prefect.yaml's form by --recipe."
-        )
-    return path
-
-
-def deployments(path: Path) -> dict[str, dict[str, Any]]:
-    """Name -> deployment, of those that run release_model."""
-    try:
-        book = yaml.safe_load(path.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-    listed = book.get("deployments") if isinstance(book, dict) else None
-    if not isinstance(listed, list):
-        raise InputError(f"{path}: no list `deployments`, so no recipe. See prefect.yaml.")
-    recipes = {}
-    for one in listed:
-        if not isinstance(one, dict) or "name" not in one:
-            raise InputError(f"{path}: a deployment without a name: {one!r}. Give it one.")
-        if one.get("entrypoint") == FLOW:
-            recipes[str(one["name"])] = one
-    if not recipes:
-        raise InputError(f"{path}: no deployment runs {FLOW}, so it holds no recipe.")
-    return recipes
 
 
 def parameters_of(name: str, path: Path, changes: Iterable[str] = ()) -> dict[str, Any]:

@@ -39,7 +39,12 @@ def pairs_file(path: Path, opening: str = "") -> Path:
 
 
 def imported(*arguments: str) -> set[str]:
-    """Top-level packages that a command imports, as Python itself reports them."""
+    """Top-level packages that a command imports."""
+    return {module.split(".")[0] for module in modules(*arguments)}
+
+
+def modules(*arguments: str) -> set[str]:
+    """What a command imports, as Python itself reports it."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "flows", *arguments],
         cwd=ROOT,
@@ -50,7 +55,7 @@ def imported(*arguments: str) -> set[str]:
         check=True,
     )
     lines = [line.split("|") for line in done.stderr.splitlines() if line.startswith("import time")]
-    return {line[2].strip().split(".")[0] for line in lines}
+    return {line[2].strip() for line in lines}
 
 
 def test_list_prints_every_recipe_on_a_line_of_its_own() -> None:
@@ -66,6 +71,12 @@ def test_a_light_command_imports_nothing_heavy(argument: str) -> None:
     found = imported(argument)
     assert "typer" in found
     assert found & SLOW_TO_IMPORT == set()
+
+
+def test_the_list_imports_no_settings() -> None:
+    found = modules("list")
+    assert "tasks.core.book" in found
+    assert "tasks.core.settings" not in found
 
 
 def test_the_check_imports_neither_torch_nor_prefect(tmp_path: Path) -> None:
