@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from page import Section, ratios, told
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
@@ -50,6 +51,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[1])
     options.add_argument("--rows", type=int, default=160_000)
     options.add_argument("--repeat", type=int, default=3)
+    options.add_argument("--json", type=Path)
     options.add_argument("--child", nargs=2, metavar=("SIDE", "FILE"), help=argparse.SUPPRESS)
     asked = options.parse_args()
     if asked.child:
@@ -70,6 +72,39 @@ def main() -> None:
             for side in sides:
                 runs[side].append(_child(side, path))
     report(runs)
+    section(runs, f"{asked.rows:,} pairs, {pl.thread_pool_size()} polars threads").write(asked.json)
+
+
+def section(runs: dict[str, list[dict[str, Any]]], what: str) -> Section:
+    """The notebook beside ours; whoever asks for more rows than it runs has no section."""
+    ours, theirs = runs["ours"], runs.get("notebook", runs["ours"])
+
+    def seconds(group: str | None, got: list[dict[str, Any]]) -> list[float]:
+        return [
+            run["seconds"].get(group, 0.0) if group else sum(run["seconds"].values()) for run in got
+        ]
+
+    groups = [group for group in theirs[0]["seconds"] if group in ours[0]["seconds"]]
+    whole = ratios(seconds(None, theirs), seconds(None, ours))
+    rows = [
+        [
+            group or "**whole suite**",
+            told(seconds(group, ours), 2, " s"),
+            told(seconds(group, theirs), 2, " s"),
+            told(ratios(seconds(group, theirs), seconds(group, ours)), 1),
+        ]
+        for group in [*groups, None]
+    ]
+    peaks = [f"{max(run['peak_mb'] for run in got):,.0f} MB" for got in (ours, theirs)]
+    return Section(
+        title="Checks at size",
+        text="The suite of `pairpress check --profile hh` beside the same checks as a notebook "
+        f"does them with pandas, scikit-learn and plain Python (`pip install -e '.[bench]'`); {what}.",
+        columns=("", "pairpress", "notebook", "times as fast"),
+        rows=[*rows, ["peak memory", *peaks, ""]],
+        ratios={"checks, to a notebook's": whole},
+        after="The notebook's whole suite includes reading; ours reads with the rows.",
+    )
 
 
 def report(runs: dict[str, list[dict[str, Any]]]) -> None:

@@ -29,6 +29,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from page import Section, ratios, told
+
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
 FILES = ("hh-harmless-base-test.jsonl.gz", "hh-helpful-base-test.jsonl.gz")
@@ -47,6 +49,7 @@ def main() -> None:
     options.add_argument("--rows", type=int, default=160_000)
     options.add_argument("--large", type=int, default=1_600_000, help="0: left out")
     options.add_argument("--repeat", type=int, default=5)
+    options.add_argument("--json", type=Path)
     options.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     asked = options.parse_args()
     if asked.child:
@@ -68,13 +71,24 @@ def main() -> None:
         )
         small = {kind: compare(kind, path, folder, asked.repeat) for kind, path in paths.items()}
         compare_rows(folder)
+        after = []
         if asked.large:
             paths["gz"].unlink()
             write_pairs(paths["jsonl"], asked.large)
-            report_large(child("ours", paths["jsonl"], folder), small["jsonl"])
+            after.append(report_large(child("ours", paths["jsonl"], folder), small["jsonl"]))
         for what, shuffled in (("each near 33 others", False), ("none near another", True)):
             write_pairs(paths["jsonl"], asked.rows, shuffled=shuffled)
-            report_duplicates(what, child("deduplicated", paths["jsonl"], folder))
+            after.append(report_duplicates(what, child("deduplicated", paths["jsonl"], folder)))
+    Section(
+        title="Rewriting",
+        text=f"Raw HH-RLHF pairs to parquet with message lists, {asked.rows:,} of them ({sizes}), "
+        "beside `load_dataset`, `.map` with a function for a row, and `to_parquet`. All rows that "
+        "both have are equal.",
+        columns=("", "pairpress", "load_dataset + .map", "times as fast", "in CPU time"),
+        rows=[one["row"] for one in small.values()],
+        ratios={f"rewriting {kind}, to .map": one["ratios"] for kind, one in small.items()},
+        after="\n\n".join(after),
+    ).write(asked.json)
 
 
 def compare(kind: str, path: Path, folder: Path, repeat: int) -> Figures:
@@ -95,34 +109,52 @@ def compare(kind: str, path: Path, folder: Path, repeat: int) -> Figures:
         )
     for clock in ("seconds", "cpu"):
         pairs = zip(runs["ours"], runs["load_dataset"], strict=True)
-        ratios = [theirs[clock] / ours[clock] for ours, theirs in pairs]
+        times = [theirs[clock] / ours[clock] for ours, theirs in pairs]
         goal = f"; goal {GOALS[kind]}" if clock == "seconds" else ""
         print(
-            f"  {clock:16}{statistics.median(ratios):8.2f} times as fast "
-            f"({min(ratios):.2f} to {max(ratios):.2f}{goal})",
+            f"  {clock:16}{statistics.median(times):8.2f} times as fast "
+            f"({min(times):.2f} to {max(times):.2f}{goal})",
             flush=True,
         )
+    clocks = {
+        clock: [[run[clock] for run in runs[side]] for side in ("load_dataset", "ours")]
+        for clock in ("seconds", "cpu")
+    }
+    peaks = {side: max(run["peak_mb"] for run in got) for side, got in runs.items()}
     return {
         "cpu": statistics.median(run["cpu"] for run in runs["ours"]),
         "read": runs["ours"][0]["read"],
+        "ratios": ratios(*clocks["seconds"]),
+        "row": [
+            f"from {kind}",
+            *(
+                f"{told([run['seconds'] for run in runs[side]], 2, ' s')}, {peaks[side]:,.0f} MB"
+                for side in ("ours", "load_dataset")
+            ),
+            told(ratios(*clocks["seconds"])),
+            told(ratios(*clocks["cpu"])),
+        ],
     }
 
 
-def report_large(large: Figures, small: Figures) -> None:
+def report_large(large: Figures, small: Figures) -> str:
     ratio = large["cpu"] / large["read"] / (small["cpu"] / small["read"])
-    print(
-        f"\n{large['read']:,} pairs: {large['seconds']:.1f} s, {large['cpu']:.1f} s CPU, "
+    line = (
+        f"{large['read']:,} pairs: {large['seconds']:.1f} s, {large['cpu']:.1f} s CPU, "
         f"{large['peak_mb']:,.0f} MB (goal {MOST_MB}); "
         f"CPU per row {ratio:.2f} times that of {small['read']:,} (goal {MOST_CPU})"
     )
+    print(f"\n{line}")
+    return f"{line}."
 
 
-def report_duplicates(what: str, one: Figures) -> None:
-    print(
-        f"\nwith duplicates and MinHash, {what}: {one['seconds']:.1f} s, {one['cpu']:.1f} s CPU, "
-        f"{one['peak_mb']:,.0f} MB; {one['rows']:,} of {one['read']:,} rows stay",
-        flush=True,
+def report_duplicates(what: str, one: Figures) -> str:
+    line = (
+        f"With duplicates and MinHash, {what}: {one['seconds']:.1f} s, {one['cpu']:.1f} s CPU, "
+        f"{one['peak_mb']:,.0f} MB; {one['rows']:,} of {one['read']:,} rows stay"
     )
+    print(f"\n{line}", flush=True)
+    return f"{line}."
 
 
 def write_pairs(path: Path, rows: int, *, shuffled: bool = False) -> None:
