@@ -99,7 +99,8 @@ def section(runs: dict[str, list[dict[str, Any]]], what: str) -> Section:
     return Section(
         title="Checks at size",
         text="The suite of `pairpress check --profile hh` beside the same checks as a notebook "
-        f"does them with pandas, scikit-learn and plain Python (`pip install -e '.[bench]'`); {what}.",
+        f"does them with pandas, scikit-learn and plain Python (`pip install -e '.[bench]'`); "
+        f"{what}.",
         columns=("", "pairpress", "notebook", "times as fast"),
         rows=[*rows, ["peak memory", *peaks, ""]],
         ratios={"checks, to a notebook's": whole},

@@ -141,8 +141,8 @@ def _section(
     return Section(
         title="Orchestration",
         text="What Prefect costs: the data and training flows of the demo with all of their "
-        f"{tasks} stages finished, so that nothing but the way they are called differs. Each way is a "
-        "process of its own.",
+        f"{tasks} stages finished, so that nothing but the way they are called differs. Each "
+        "way is a process of its own.",
         columns=("called as", "first call", "later ones", "more than plain", "for each task"),
         rows=rows,
         goals=[
