@@ -20,7 +20,7 @@ from tasks.core.fields import Row
 from tasks.core.gate import asks_for_last
 from tasks.core.models import ModelRef, load_model, load_tokenizer
 from tasks.core.questions import read_text
-from tasks.core.rows import of_split
+from tasks.core.rows import of_split, split_of
 from tasks.core.settings import Recipe
 from tasks.core.split import prompt_keys
 from tasks.core.stage import Folder
@@ -64,7 +64,7 @@ def evaluate_base(base: ModelRef, prompts: Folder, pairs: Folder, recipe: Recipe
             *(
                 f"the evaluation asks {text!r}, which stands in the training prompts as well: its "
                 "answer shows what was learned by heart. Ask another question, or drop the rows."
-                for text in questions.standing_in_training(asked, of_split(pairs, "train"))
+                for text in questions.standing_in_training(asked, split_of(pairs, "train"))
             ),
         ]
         (folder / "warnings.json").write_text(json.dumps(told, ensure_ascii=False))

@@ -8,12 +8,12 @@ from typing import Any
 
 from prefect.exceptions import TerminationSignal
 
-from tasks.core import curves, machine, reference, train
+from tasks.core import curves, machine, reference, train, trainer
 from tasks.core import rows as rows_file
 from tasks.core.effective import effective_settings
 from tasks.core.fields import Row
 from tasks.core.models import ModelRef
-from tasks.core.rows import of_split
+from tasks.core.rows import Rows, of_split, split_of
 from tasks.core.settings import Recipe
 from tasks.core.stage import Folder, work_folder
 from tasks.core.sweep import candidates, run_name
@@ -113,6 +113,8 @@ def train_lora(base: ModelRef, pairs: Folder, kept: Folder | None, recipe: Recip
             left = whole_checkpoints(work)
             log(f"train: stopped; the next run goes on from {left[-1] if left else 'its start'}")
             raise
+        finally:
+            shutil.rmtree(work / trainer.PAIRS, ignore_errors=True)
 
     drawn, limits = run_folder() / f"training-{slug(name)}.png", recipe.watch.limits
     try:
@@ -140,6 +142,6 @@ def _packages(recipe: Recipe) -> tuple[str, ...]:
     return (*PACKAGES, "bitsandbytes") if recipe.machine.load_in_4bit else PACKAGES
 
 
-def _sides(pairs: Folder, recipe: Recipe) -> tuple[list[Row], list[Row]]:
+def _sides(pairs: Folder, recipe: Recipe) -> tuple[Rows, list[Row]]:
     validation = of_split(pairs, "validation")[: recipe.watch.max_eval_pairs]
-    return of_split(pairs, "train"), validation
+    return split_of(pairs, "train"), validation

@@ -13,7 +13,7 @@ turns (who it is, after more turns), harmless and harmful (whether it refuses).
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict, get_args
 
@@ -146,22 +146,23 @@ def read_text(path: str | None, setting: str) -> str | None:
     return text
 
 
-def standing_in_training(questions: Sequence[Question], rows: Sequence[Row]) -> list[str]:
+def standing_in_training(questions: Sequence[Question], rows: Iterable[Row]) -> list[str]:
     """What is asked in the evaluation and stands in the training prompts too, each text once.
 
     Compared are the last words of the user, without case, punctuation and spaces; held-out prompts
     are not looked at, since the split keeps them apart, and of a conversation of several turns all
     that the user says has to stand there: "And you?" alone is no question.
     """
-    trained = {_said_by_user(row["prompt"]) for row in rows}
-    last_turns = {turns[-1:] for turns in trained}
-    found = []
-    for question in questions:
-        turns = _said_by_user(question["prompt"])
-        known = last_turns if len(turns) == 1 else trained
-        if question["kind"] != "held-out" and turns in known:
-            found.append(question["prompt"][-1]["content"])
-    return list(dict.fromkeys(found))
+    asked = [
+        (_said_by_user(question["prompt"]), question["prompt"][-1]["content"])
+        for question in questions
+        if question["kind"] != "held-out"
+    ]
+    looked_for, known = {turns for turns, _ in asked}, set[tuple[str, ...]]()
+    for row in rows:
+        turns = _said_by_user(row["prompt"])
+        known |= looked_for & {turns, turns[-1:]}
+    return list(dict.fromkeys(text for turns, text in asked if turns in known))
 
 
 def _said_by_user(prompt: Sequence[Message]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from tasks.core.fields import Row
 from tasks.core.machine import Effective
 from tasks.core.models import ModelRef
 from tasks.core.progress import progress
+from tasks.core.rows import Rows
 from tasks.core.settings import Batch, Lora, Loss, Training, Watch
 from tasks.core.trainer import COLUMNS, Recipe, trainer_for
 
@@ -34,7 +35,7 @@ START_A_TOKEN = 0.05
 
 def reference_logps(
     base: ModelRef,
-    train: list[Row],
+    train: Rows,
     validation: list[Row],
     machine: Effective,
     max_length: int,
@@ -44,19 +45,17 @@ def reference_logps(
     import pyarrow as pa
     import pyarrow.parquet as pq
     import torch
+    from datasets import concatenate_datasets
 
-    rows = [*train, *validation]
     # The adapter is off while the base is scored, so what it would be is of no matter.
     recipe = Recipe(Training(), Batch(), Loss(), Lora(r=1), Watch(), machine, max_length)
-    trainer = trainer_for(base, rows, rows[:1], recipe, folder / "trainer")
-    pairs = trainer.train_dataset.select_columns(["prompt_ids", "chosen_ids", "rejected_ids"])
-    if len(pairs) != len(rows):
+    trainer = trainer_for(base, train, validation, recipe, folder / "trainer")
+    pairs = concatenate_datasets([trainer.train_dataset, trainer.eval_dataset])
+    if left_out := len(train) + len(validation) - len(pairs):
         raise Refused(
-            f"the reference is wrong: TRL leaves out {len(rows) - len(pairs)} pairs whose prompt "
-            f"alone has {max_length} tokens or more. Set such rows aside first "
-            "(reading.max_length)."
+            f"the reference is wrong: TRL leaves out {left_out} pairs whose prompt alone has "
+            f"{max_length} tokens or more. Set such rows aside first (reading.max_length)."
         )
-    pairs = pairs.to_list()
     lengths = [
         len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"]))
         for row in pairs
@@ -77,12 +76,12 @@ def reference_logps(
             advance(len(batch))
     table = {
         "split": ["train"] * len(train) + ["validation"] * len(validation),
-        "pair": [digest(row) for row in rows],
+        "pair": [digest(row) for rows in (train, validation) for row in rows],
         "chosen": pa.array(chosen, pa.float32()),
         "rejected": pa.array(rejected, pa.float32()),
     }
     pq.write_table(pa.table(table), folder / FILE)
-    shutil.rmtree(folder / "trainer", ignore_errors=True)  # an empty folder that it makes
+    shutil.rmtree(folder / "trainer", ignore_errors=True)  # the tokens
     return {"pairs": len(pairs), "tokens": sum(lengths)}
 
 
@@ -92,7 +91,7 @@ def digest(row: Row) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def attach(trainer: Any, folder: Path, train: list[Row], validation: list[Row]) -> None:
+def attach(trainer: Any, folder: Path, train: Rows, validation: list[Row]) -> None:
     """Let the trainer read its reference from `folder`. Raises Refused where it is of other pairs.
 
     TRL's own precomputing happens when a trainer is made, and this is what it leaves behind: two

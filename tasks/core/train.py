@@ -17,6 +17,7 @@ from tasks.core import tracking
 from tasks.core.fields import Row
 from tasks.core.models import ModelRef
 from tasks.core.reference import attach, check_start
+from tasks.core.rows import Rows
 from tasks.core.sentences import TRAINING, parse
 from tasks.core.stopping import keeping
 from tasks.core.tracking import Trackers
@@ -30,7 +31,7 @@ TIMINGS = ("_runtime", "_per_second")  # left out: equal trainings leave equal b
 
 def train_adapter(
     base: ModelRef,
-    train: list[Row],
+    train: Rows,
     validation: list[Row],
     recipe: Recipe,
     folder: Path,

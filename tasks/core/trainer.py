@@ -6,19 +6,22 @@ out  a DPOTrainer that is ready to train: base and adapter in memory, pairs toke
 
 import logging
 import math
+import shutil
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tasks.core.errors import InputError
-from tasks.core.fields import Row
 from tasks.core.machine import Effective, load_for_training, why_not_shared, without_weights
 from tasks.core.models import ModelRef, load_tokenizer
+from tasks.core.rows import Rows
 from tasks.core.sentences import TRAINING
 from tasks.core.settings import ALL_LINEAR, Batch, Lora, Loss, Training, Watch
 
 COLUMNS = ("prompt", "chosen", "rejected")
+IDS = ["prompt_ids", "chosen_ids", "rejected_ids"]  # what TRL makes of them
+PAIRS = "pairs"  # folder of both while a training is under way
 LOWER_IS_BETTER = ("loss",)
 
 
@@ -66,11 +69,9 @@ def evaluated_at(steps: int, watch: Watch) -> frozenset[int]:
     return frozenset(step for step in found if step <= steps) | {steps}
 
 
-def trainer_for(
-    base: ModelRef, train: list[Row], validation: list[Row], recipe: Recipe, work: Path
-) -> Any:
+def trainer_for(base: ModelRef, train: Rows, validation: Rows, recipe: Recipe, work: Path) -> Any:
     """A DPOTrainer of the base with a fresh adapter. Raises InputError for modules not there."""
-    from datasets import Dataset, disable_progress_bars
+    from datasets import disable_progress_bars
     from transformers import PrinterCallback, ProgressCallback
     from trl.trainer.utils import disable_dropout_in_model
 
@@ -86,8 +87,8 @@ def trainer_for(
     trainer = _trainer_class()(
         model=model,
         args=dpo_config(recipe, steps_of(len(train), recipe.training, recipe.batch), work),
-        train_dataset=Dataset.from_list([{k: row[k] for k in COLUMNS} for row in train]),
-        eval_dataset=Dataset.from_list([{k: row[k] for k in COLUMNS} for row in validation]),
+        train_dataset=stored(train, work / PAIRS / "train"),
+        eval_dataset=stored(validation, work / PAIRS / "validation"),
         processing_class=load_tokenizer(base),
         peft_config=lora_config(recipe.lora),
     )
@@ -97,11 +98,28 @@ def trainer_for(
 
         share_prompts(trainer.model.get_base_model())
         lean_layers(trainer.model, keep_less=not recipe.machine.gradient_checkpointing)
+    for name in ("train_dataset", "eval_dataset"):  # the text has been read
+        setattr(trainer, name, getattr(trainer, name).select_columns(IDS))
     trainer.remove_callback(ProgressCallback)
     trainer.remove_callback(PrinterCallback)
     if recipe.batch.train_sampling_strategy == "group_by_length":
         group_by_length(trainer)
     return trainer
+
+
+def stored(rows: Rows, folder: Path) -> Any:
+    """The pairs in a file that stays on disk while it is read; TRL puts their tokens beside it."""
+    from datasets import Dataset
+    from datasets.arrow_writer import ArrowWriter
+
+    shutil.rmtree(folder, ignore_errors=True)  # of a training that was killed
+    folder.mkdir(parents=True)
+    path = str(folder / "pairs.arrow")
+    with ArrowWriter(path=path) as writer:
+        for row in rows:
+            writer.write({name: row[name] for name in COLUMNS})
+        writer.finalize()
+    return Dataset.from_file(path)
 
 
 def _trainer_class() -> type[Any]:

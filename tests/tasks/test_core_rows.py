@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from tasks.core.fields import Row
-from tasks.core.rows import of_split, read_rows, write_rows
+from tasks.core.rows import HELD, of_split, read_rows, split_of, write_rows
 from tasks.core.stage import Folder
 
 
@@ -65,3 +65,13 @@ def test_a_split_of_a_stage_is_its_rows_of_that_name(tmp_path: Path) -> None:
     folder = Folder(stage="curate", path=tmp_path, digest="")
     assert of_split(folder, "train") == [PAIRS[0], PAIRS[2]]
     assert of_split(folder, "validation") == []
+
+
+def test_a_split_in_its_file_is_counted_and_gone_through_more_than_once(tmp_path: Path) -> None:
+    names = ("train", "test", "train")
+    pairs = [pair(row, names[row % 3]) for row in range(2 * HELD + 5)]  # three batches
+    write_rows(tmp_path / "rows.parquet", pairs)
+    train = split_of(Folder(stage="curate", path=tmp_path, digest=""), "train")
+    expected = [one for one in pairs if one["split"] == "train"]
+    assert len(train) == len(expected)
+    assert list(train) == list(train) == expected

@@ -294,6 +294,16 @@ def test_the_modules_of_a_base_that_writes_no_text_are_refused_in_words(tmp_path
 
 
 @slow
+def test_pairs_and_their_tokens_stay_in_files_while_a_trainer_has_them(base, tmp_path):
+    trainer = trainer_for(base, TRAIN, PAIRS[20:], recipe(), tmp_path)
+    for dataset, pairs in ((trainer.train_dataset, TRAIN), (trainer.eval_dataset, PAIRS[20:])):
+        assert dataset.column_names == ["prompt_ids", "chosen_ids", "rejected_ids"]
+        assert len(dataset) == len(pairs)
+        files = [Path(file["filename"]) for file in dataset.cache_files]
+        assert files and all(file.is_relative_to(tmp_path / "pairs") for file in files)
+
+
+@slow
 def test_metrics_of_the_validation_pairs_are_means_over_pairs_in_whatever_batches(base, tmp_path):
     """10 pairs in batches of 4, 4 and 2, against sums over the pairs one by one."""
     import torch

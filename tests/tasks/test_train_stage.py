@@ -10,7 +10,7 @@ from tasks.core import train as training
 from tasks.core.models import ModelRef
 from tasks.core.rows import write_rows
 from tasks.core.settings import Recipe
-from tasks.core.stage import Folder, build
+from tasks.core.stage import Folder, build, work_folder
 from tasks.core.watching import Diverged
 
 
@@ -96,6 +96,8 @@ def test_a_training_that_diverged_leaves_its_picture_on_the_run_page(base, pairs
     (drawn,) = (tmp_path / "run").iterdir()
     assert is_png(drawn) and f"drawn: {drawn}." in str(error.value)
     assert "which diverged" in said[-1] and "data:image/png" in said[-1]
+    (work,) = (work_folder() / "training").iterdir()  # the checkpoints stay, the pairs do not
+    assert list(work.glob("checkpoint-*")) and not (work / "pairs").exists()
 
 
 @pytest.mark.slow
