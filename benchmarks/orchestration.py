@@ -59,7 +59,7 @@ def main() -> None:
         command = [sys.executable, "-m", "flows", "demo"]
         _output(command, environment)
         stages, tasks = _stages(home / "work", time.monotonic() - began)
-        with _server(environment):
+        with server(environment):
             again = []
             for _ in range(asked.repeat + 1):  # the first one imports what the disk holds
                 began = time.monotonic()
@@ -164,7 +164,7 @@ def _section(
 
 
 @contextmanager
-def _server(environment: dict[str, str]) -> Iterator[None]:
+def server(environment: dict[str, str]) -> Iterator[None]:
     command = [PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(PORT)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     home = {"PREFECT_HOME": f"{environment['PREFECT_HOME']}-server"}
