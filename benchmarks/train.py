@@ -379,11 +379,11 @@ def by_trls_defaults(home: Path, folder: Path, epochs: int) -> None:
 
 def by_tuned_trl(home: Path, folder: Path, epochs: int) -> None:
     """The same training, set up by somebody who knows TRL."""
-    from tasks.core.trainer import group_by_length
+    from tasks.core.sampling import order_pairs
 
     # transformers' own grouping draws from the global state: another order
     by_trl(
-        *(home, folder, epochs, group_by_length),
+        *(home, folder, epochs, lambda trainer: order_pairs(trainer, "group_by_length")),
         activation_checkpointing=False,
         precompute_ref_log_probs=True,
     )

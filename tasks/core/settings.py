@@ -373,10 +373,11 @@ class Batch(Section):
     gradient_accumulation_steps: int = Field(
         1, ge=1, description="Batches a step: pairs a step are the product"
     )
-    train_sampling_strategy: Literal["random", "group_by_length"] = Field(
+    train_sampling_strategy: Literal["random", "group_by_length", "token_budget"] = Field(
         "random",
         title="Order of the pairs",
-        description="group_by_length pads less and mixes less",
+        description="group_by_length pads less and mixes less; token_budget gives each batch about "
+        "as many tokens, so none needs much more memory than the mean. Both change the order",
     )
 
 

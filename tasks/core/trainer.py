@@ -16,6 +16,7 @@ from tasks.core.errors import InputError
 from tasks.core.machine import Effective, load_for_training, why_not_shared, without_weights
 from tasks.core.models import ModelRef, load_tokenizer
 from tasks.core.rows import Rows
+from tasks.core.sampling import order_pairs
 from tasks.core.sentences import TRAINING
 from tasks.core.settings import ALL_LINEAR, Batch, Lora, Loss, Training, Watch
 
@@ -102,8 +103,7 @@ def trainer_for(base: ModelRef, train: Rows, validation: Rows, recipe: Recipe, w
         setattr(trainer, name, getattr(trainer, name).select_columns(IDS))
     trainer.remove_callback(ProgressCallback)
     trainer.remove_callback(PrinterCallback)
-    if recipe.batch.train_sampling_strategy == "group_by_length":
-        group_by_length(trainer)
+    order_pairs(trainer, recipe.batch.train_sampling_strategy)
     return trainer
 
 
@@ -247,35 +247,3 @@ def require_modules(base: ModelRef, lora: Lora) -> None:
                 f"can be trained; there are {told}. The output layer is none: "
                 "TRL reads its weights and would pass the adapter by. all-linear takes all of them."
             )
-
-
-def group_by_length(trainer: Any) -> None:
-    """Batches of like length, in an order that depends on seed and epoch alone, so it resumes.
-
-    transformers' own sampler looks for a column that TRL's rows do not have, and draws from the
-    global random state, which is another one after a resume.
-    """
-    import torch
-    from transformers.trainer_pt_utils import get_length_grouped_indices
-
-    args = trainer.args
-    lengths = [
-        len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"]))
-        for row in trainer.train_dataset
-    ]
-
-    class ByLength(torch.utils.data.Sampler):  # type: ignore[misc]
-        epoch = 0
-
-        def set_epoch(self, epoch: int) -> None:
-            self.epoch = epoch
-
-        def __len__(self) -> int:
-            return len(lengths)
-
-        def __iter__(self) -> Any:
-            drawn = torch.Generator().manual_seed(args.seed + self.epoch)
-            size = args.train_batch_size * args.gradient_accumulation_steps
-            return iter(get_length_grouped_indices(lengths, size, generator=drawn))
-
-    trainer._get_train_sampler = lambda *_: ByLength()

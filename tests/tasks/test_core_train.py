@@ -573,6 +573,7 @@ def killed(tmp_path, *told):
             },
             *(9, False),
         ),
+        ({"batch": {"train_sampling_strategy": "token_budget"}}, 5, False),
     ],
 )
 def test_a_training_that_was_killed_goes_on_and_ends_with_the_same_bytes(
