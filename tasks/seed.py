@@ -35,16 +35,20 @@ material of the pairpress demo, written for it.
 
 @stage_task("train tiny base")
 def train_tiny_base(seed: Seed) -> Folder:
-    from demo import tiny_chat
-
     def make(folder: Path) -> dict[str, Any]:
+        from demo import tiny_chat  # and torch with it
+
         with progress("tiny base", seed.steps, "step") as advance:
             return dict(tiny_chat.build(folder, steps=seed.steps, progress=lambda *_: advance(1)))
 
     corpus = {path.name: path.read_text() for path in sorted(texts.CORPUS.iterdir())}
     made_from = {"corpus": corpus, "steps": seed.steps}
     return staged(
-        "tiny-base", made_from, (tiny_chat, texts), make, ("torch", "transformers", "sentencepiece")
+        "tiny-base",
+        made_from,
+        ("demo.tiny_chat", texts),
+        make,
+        ("torch", "transformers", "sentencepiece"),
     )
 
 
