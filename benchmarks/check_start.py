@@ -90,7 +90,7 @@ def report(rounds: Sequence[Mapping[str, Cost]]) -> Section:
             line += [told([one[name][kind] for one in rounds], unit=" s"), beyond_bare(name, kind)]
         rows.append(line)
     section = Section(
-        title="Starting",
+        title="Starting up",
         text=f"{len(rounds)} runs of each, in turn, {os.cpu_count()} processors; median and range.",
         columns=("", "clock", "over bare", "processor", "over bare"),
         rows=rows,
