@@ -9,6 +9,7 @@ Selective recomputation: Korthikanti et al. 2022, arXiv 2205.05198.
 """
 
 from collections.abc import Callable
+from functools import partial
 from types import MethodType
 from typing import Any
 
@@ -29,19 +30,24 @@ def lean_layers(model: Any, keep_less: bool) -> None:
 
 
 def made_again(*made: Making) -> Any:
-    """A context in which autograd keeps none of these tensors."""
+    """A context in which autograd keeps none of these tensors, which are contiguous."""
     import torch
 
     def pack(kept: Any) -> Any:
         for tensor, make in made:
-            if kept.data_ptr() == tensor.data_ptr() and kept.shape == tensor.shape:
-                return make
+            whole = kept.is_contiguous() and kept.numel() == tensor.numel()
+            if whole and kept.data_ptr() == tensor.data_ptr():
+                return partial(_viewed, make, kept.shape)
         return kept.detach()  # itself would keep itself
 
     def unpack(kept: Any) -> Any:
         return kept() if callable(kept) else kept
 
     return torch.autograd.graph.saved_tensors_hooks(pack, unpack)
+
+
+def _viewed(make: Callable[[], Any], shape: Any) -> Any:
+    return make().view(shape)
 
 
 def _adapted(self: Any, x: Any, *_: Any, **__: Any) -> Any:

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_training import TRAIN, VALIDATION, left_in, recipe, train
 
+from tasks.core import lean_layers
 from tasks.core.machine import SHARING, effective, why_not_shared
 from tasks.core.models import ModelRef
 from tasks.core.settings import LossType, Machine
@@ -113,20 +114,27 @@ def test_adapters_of_other_scale_and_on_some_layers(
     both(llama, tmp_path, lora=lora).require_equal(drawn_pairs(4))
 
 
-def test_layers_of_a_training_keep_two_tensors_of_an_mlp_and_no_product(of_llama: Both) -> None:
-    kept: dict[str, list[tuple[int, ...]]] = {}
-    for name, forward in (("theirs", of_llama.theirs), ("ours", of_llama.ours)):
-        of_llama.take(forward)
-        mlp = of_llama.base.model.layers[0].mlp
-        found: list[tuple[int, ...]] = []
-        with torch.autograd.graph.saved_tensors_hooks(
-            lambda tensor, found=found: (found.append(tuple(tensor.shape)), tensor)[1],
-            lambda tensor: tensor,
-        ):
-            mlp(torch.randn(1, 7, 32, requires_grad=True)).sum()
-        kept[name] = [shape for shape in found if shape[-1] == 48 and 7 in shape]
-    # The inner context of made_again sees what the last projection keeps: neither is counted here.
-    assert len(kept["ours"]) == 2 < len(kept["theirs"])
+def test_the_product_of_an_mlp_and_keys_behind_a_common_beginning_are_made_again(
+    of_llama: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = {"forward": 0, "backward": 0}
+    when = "forward"
+
+    def counted(make: Any) -> Any:
+        def again(*given: Any) -> Any:
+            made[when] += 1
+            return make(*given)
+
+        return again
+
+    monkeypatch.setattr(lean_layers, "_viewed", counted(lean_layers._viewed))
+    of_llama.take(of_llama.ours)
+    inputs = of_llama.trainer.data_collator(drawn_pairs(3))
+    loss = of_llama.trainer.compute_loss(of_llama.trainer.model.train(), inputs)
+    when = "backward"
+    loss.backward()
+    # Two layers: a product each, keys and values of three pairs each.
+    assert made == {"forward": 0, "backward": 2 * (1 + 2 * 3)}
 
 
 def test_frozen_weights_in_bf16_learn_what_those_in_fp32_do(llama: ModelRef, tmp_path: Any) -> None:
