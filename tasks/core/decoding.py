@@ -1,4 +1,4 @@
-"""Decoding with a batch whose rows come and go: keys and values, prefill, one step.
+"""Decoding with a batch whose rows come and go: prefill, one step.
 
 in   jobs: token ids of a prompt, what was said so far, where its randomness comes from
 out  one token more for every job of the batch, the same whatever else is in the batch
@@ -12,12 +12,26 @@ from hashlib import blake2b
 from typing import Any
 
 from tasks.core.choices import Choose
+from tasks.core.time_line import OwnCache, TimeLine
+from tasks.core.unpadded import (
+    Own,
+    Prompts,
+    Rows,
+    attending,
+    groups,
+    no_mask,
+    own,
+    possible,
+    side_by_side,
+)
 
-SPARE = 64  # columns that a time line grows by
 REFILL = 8  # a batch is filled up again when one in so many of its rows is empty
 # Tokens of prompts read at once. On a CPU what a layer makes of 512 stays in its cache: 2048 were a
 # fifth slower, and 128 no quicker. A GPU has more to keep busy.
 PREFILL = {"cpu": 512, "cuda": 8192}
+SHARED = 32  # tokens; a shorter common beginning is read sooner than it is looked up
+
+Context = tuple[int, ...]
 
 
 @dataclass
@@ -26,13 +40,13 @@ class Job:
 
     key: str  # what was asked and how, as the journal has it
     chance: str  # what its draws come from
-    ids: tuple[int, ...]
+    ids: Context
     most: int
     stops: frozenset[int]
     said: list[int] = field(default_factory=list)
 
     @property
-    def context(self) -> tuple[int, ...]:
+    def context(self) -> Context:
         return (*self.ids, *self.said)
 
     @property
@@ -49,111 +63,27 @@ class Job:
         return int.from_bytes(blake2b(text, digest_size=7).digest())
 
 
-class TimeLine:
-    """Keys and values of a batch: two buffers a layer (rows, heads, columns, width of a head).
+@dataclass(frozen=True)
+class Known:
+    """How many tokens of a prompt a row of the batch holds already, and which row."""
 
-    All rows end at column `end`, so the next token of every row is written into one column; a row
-    of n tokens begins n columns before, and what lies before that is masked. transformers' own
-    cache copies everything for each new token. The methods are those that models call on a cache.
-    """
-
-    is_compileable = False
-    is_sliding: tuple[bool, ...] = ()  # every layer keeps all; a sliding window is in the mask
-
-    def __init__(self) -> None:
-        self.keys: list[Any] = []
-        self.values: list[Any] = []
-        self.rows = self.start = self.end = 0
-
-    def update(self, keys: Any, values: Any, layer: int, *_: Any, **__: Any) -> tuple[Any, Any]:
-        if layer == len(self.keys):  # the first forward pass: what it made is the buffer
-            self.keys.append(keys)
-            self.values.append(values)
-            return keys, values
-        here = slice(self.end, self.end + keys.shape[2])
-        seen = slice(self.start, here.stop)
-        found = []
-        for buffer, made in ((self.keys[layer], keys), (self.values[layer], values)):
-            buffer[: self.rows, :, here] = made
-            found.append(buffer[: self.rows, :, seen])
-        return found[0], found[1]
-
-    def get_seq_length(self, layer_idx: int = 0) -> int:
-        return self.end - self.start
-
-    def get_query_offset(self, layer_idx: int = 0) -> int:
-        return self.end - self.start
-
-    def get_mask_sizes(self, query_length: int, layer_idx: int = 0) -> tuple[int, int]:
-        return self.end - self.start + query_length, 0
-
-    def given(self) -> Any:
-        """What the model is handed as its cache."""
-        return self
-
-    def forget(self, column: int) -> None:
-        """What lies before this column belongs to nobody any more."""
-        self.start = column
-
-    def keep(self, order: list[int]) -> None:
-        """These rows in this order; one that stays where it was is not touched."""
-        seen = slice(self.start, self.end)
-        for buffer in (*self.keys, *self.values):
-            for into, row in enumerate(order):
-                if into != row:
-                    buffer[into, :, seen] = buffer[row, :, seen]
-        self.rows = len(order)
-
-    def reserve(self, rows: int, width: int) -> int:
-        """Room for so many rows, `width` columns and one token more; how far the columns moved."""
-        used = slice(self.start, self.end)
-        room = self.keys[0].shape
-        if rows <= room[0] and width <= self.end < room[2]:
-            return 0
-        width = max(width, self.end - self.start)
-        moved = width - self.end
-        for buffers in (self.keys, self.values):
-            for layer, old in enumerate(buffers):
-                new = old.new_zeros(rows, old.shape[1], width + SPARE, old.shape[3])
-                new[: self.rows, :, self.start + moved : width] = old[: self.rows, :, used]
-                buffers[layer] = new
-        self.start, self.end = self.start + moved, width
-        return moved
-
-    def add(self, other: "TimeLine", row: int, length: int) -> None:
-        """Take over the last `length` columns of a row of another time line."""
-        for into, source in ((self.keys, other.keys), (self.values, other.values)):
-            for buffer, made in zip(into, source, strict=True):
-                buffer[self.rows, :, self.end - length : self.end] = made[row, :, -length:]
-        self.rows += 1
+    tokens: int = 0
+    row: int = 0
 
 
-class OwnCache:
-    """The cache of a model that keeps states beside keys and values (linear attention, Mamba).
+@dataclass(frozen=True)
+class Read:
+    """Prompts after their forward pass: where the keys of each lie, and the logits of its end."""
 
-    Rows may leave it. None can join while others are in it, and it copies for each new token.
-    """
+    line: TimeLine | OwnCache
+    places: list[tuple[int, slice]]  # row and columns
+    logits: Any
 
-    def __init__(self, model: Any) -> None:
-        from transformers import DynamicCache
 
-        self.cache = DynamicCache(config=model.config.get_text_config())
-        self.start = self.end = 0
-
-    def given(self) -> Any:
-        return self.cache
-
-    def forget(self, column: int) -> None:
-        """It keeps what was before."""
-
-    def reserve(self, rows: int, width: int) -> int:
-        """It grows by itself."""
-        return 0
-
-    def keep(self, order: list[int]) -> None:
-        import torch
-
-        self.cache.reorder_cache(torch.tensor(order, dtype=torch.long))
+def common(one: Context, other: Context) -> int:
+    """Tokens with which both begin."""
+    differs = (n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+    return next(differs, min(len(one), len(other)))
 
 
 class Batch:
@@ -162,9 +92,11 @@ class Batch:
     def __init__(self, model: Any, choose: Choose) -> None:
         self.jobs: list[Job] = []
         self.joins = not any(OwnCache(model).cache.is_linear)  # new rows, while others are there
+        self._unpadded = possible(model)
         self._model, self._choose = model, choose
         self._line: TimeLine | OwnCache = TimeLine()
         self._begin: list[int] = []  # the first column of each row
+        self._together: list[slice] = []  # rows that are seen in one call; none: not yet known
 
     def leave(self) -> None:
         """Jobs that are done go; the last of the others move into their places."""
@@ -177,34 +109,84 @@ class Batch:
             self._line.keep(order)
             self.jobs = [self.jobs[row] for row in order]
             self._begin = [self._begin[row] for row in order]
+            self._together = []
 
     def join(self, jobs: list[Job]) -> None:
         """Read the prompts of new jobs, each distinct one once, and say their first token."""
-        rows, most = len(self.jobs) + len(jobs), PREFILL[self._model.device.type]
+        rows = len(self.jobs) + len(jobs)
         while jobs:
-            contexts: list[tuple[int, ...]] = []
-            reading = []
-            for job in jobs:
-                if job.context not in contexts:
-                    widest = max(len(ids) for ids in [*contexts, job.context])
-                    if self.joins and contexts and widest * (len(contexts) + 1) > most:
-                        break
-                    contexts.append(job.context)
-                reading.append(job)
+            reading, prompts = self._next(jobs)
             jobs = jobs[len(reading) :]
-            read, logits = self._read(contexts)
-            at = [contexts.index(job.context) for job in reading]
-            self._seat(reading, read, at, rows)
-            self._say(reading, logits[at])
+            read = self._read_flat(prompts) if self._unpadded else self._read(prompts)
+            at = [list(prompts).index(job.context) for job in reading]
+            self._seat(reading, [list(prompts.values())[n] for n in at], read, at, rows)
+            self._say(reading, read.logits[at])
 
-    def _read(self, contexts: list[tuple[int, ...]]) -> tuple[TimeLine | OwnCache, Any]:
+    def _next(self, jobs: list[Job]) -> tuple[list[Job], dict[Context, Known]]:
+        """The jobs that are read at once, and their distinct prompts.
+
+        One that begins as another of them is read after it, when its beginning is there.
+        """
+        most = PREFILL[self._model.device.type]
+        prompts: dict[Context, Known] = {}
+        tokens = 0
+        for place, job in enumerate(jobs):
+            if job.context in prompts:
+                continue
+            known = self._known(job.context) if self._unpadded else Known()
+            if self._unpadded:
+                tokens += len(job.context) - known.tokens
+                alike = any(common(one, job.context) >= known.tokens + SHARED for one in prompts)
+            else:
+                tokens = max(map(len, [*prompts, job.context])) * (len(prompts) + 1)
+                alike = False
+            if self.joins and prompts and (alike or tokens > most):
+                return jobs[:place], prompts
+            prompts[job.context] = known
+        return jobs, prompts
+
+    def _known(self, context: Context) -> Known:
+        """The row whose prompt begins most like this one. A last token is always read."""
+        alike = [Known(common(job.ids, context[:-1]), n) for n, job in enumerate(self.jobs)]
+        most = max(alike, key=lambda known: known.tokens, default=Known())
+        return most if most.tokens >= SHARED else Known()
+
+    def _read_flat(self, prompts: dict[Context, Known]) -> Read:
+        """One behind the other, each without what a row of the batch holds already."""
+        import torch
+
+        assert isinstance(self._line, TimeLine)
+        found: list[Own] = []
+        ids: list[int] = []
+        positions: list[int] = []
+        for context, known in prompts.items():
+            begin = self._begin[known.row] if known.tokens else 0
+            tokens = slice(len(ids), len(ids) + len(context) - known.tokens)
+            found.append(own(tokens, known.row, slice(begin, begin + known.tokens)))
+            ids += context[known.tokens :]
+            positions += range(known.tokens, len(context))
+        line = TimeLine()
+        with attending(self._model):
+            logits = self._model(
+                input_ids=torch.tensor([ids]),
+                attention_mask=no_mask(),
+                position_ids=torch.tensor([positions]),
+                past_key_values=line,
+                use_cache=True,
+                logits_to_keep=torch.tensor([one.tokens.stop - 1 for one in found]),
+                seen=Prompts(found, self._line),
+            ).logits[0]
+        return Read(line, [(0, one.tokens) for one in found], logits)
+
+    def _read(self, prompts: dict[Context, Known]) -> Read:
+        """One below the other, padded on the left."""
         import torch
 
         line = TimeLine() if self.joins else OwnCache(self._model)
-        width = max(map(len, contexts))
+        width = max(map(len, prompts))
         device = self._model.device
-        ids = torch.tensor([[0] * (width - len(one)) + list(one) for one in contexts])
-        before = torch.tensor([[width - len(one)] for one in contexts])
+        ids = torch.tensor([[0] * (width - len(one)) + list(one) for one in prompts])
+        before = torch.tensor([[width - len(one)] for one in prompts])
         columns = torch.arange(width)[None]
         padded = bool(before.any())  # without padding there is no mask, which is quicker
         logits = self._model(
@@ -216,23 +198,29 @@ class Batch:
             logits_to_keep=1,
         ).logits[:, -1]
         line.end = width
-        return line, logits
+        places = [(row, slice(width - len(one), width)) for row, one in enumerate(prompts)]
+        return Read(line, places, logits)
 
-    def _seat(self, jobs: list[Job], read: TimeLine | OwnCache, at: list[int], rows: int) -> None:
+    def _seat(
+        self, jobs: list[Job], known: list[Known], read: Read, at: list[int], rows: int
+    ) -> None:
         """Give each job a row, of `rows` in all, and put what was read of its prompt there."""
         line = self._line
-        if isinstance(line, TimeLine) and isinstance(read, TimeLine):
-            line.keys = line.keys or [keys[:0] for keys in read.keys]
-            line.values = line.values or [values[:0] for values in read.values]
+        if isinstance(line, TimeLine) and isinstance(read.line, TimeLine):
+            line.keys = line.keys or [keys[:0] for keys in read.line.keys]
+            line.values = line.values or [values[:0] for values in read.line.values]
             self._reserve(rows, max(len(job.context) for job in jobs))
-            for job, row in zip(jobs, at, strict=True):
-                line.add(read, row, len(job.context))
+            for place, held in zip(at, known, strict=True):
+                line.add(read.line, *read.places[place])
+                if held.tokens:
+                    line.prepend(held.row, self._begin[held.row], held.tokens)
         else:
-            line = self._line = read
+            line = self._line = read.line
             line.keep(at)
         self.jobs += jobs
         self._begin += [line.end - len(job.context) for job in jobs]
         line.forget(min(self._begin))
+        self._together = []
 
     def _reserve(self, rows: int, width: int) -> None:
         self._line.forget(min(self._begin, default=self._line.end))
@@ -247,16 +235,33 @@ class Batch:
         line, device = self._line, self._model.device
         last = torch.tensor([[job.said[-1]] for job in self.jobs], device=device)
         begin = torch.tensor(self._begin, device=device)[:, None]
-        columns = torch.arange(line.start, line.end + 1, device=device)[None]
-        logits = self._model(
-            input_ids=last,
-            attention_mask=(columns >= begin).long(),
-            position_ids=line.end - begin,
-            past_key_values=line.given(),
-            use_cache=True,
-        ).logits[:, -1]
+        told = {
+            "input_ids": last,
+            "position_ids": line.end - begin,
+            "past_key_values": line.given(),
+            "use_cache": True,
+        }
+        self._together = self._together or self._side_by_side()
+        if self._unpadded and isinstance(line, TimeLine):
+            seen = Rows(groups(self._begin, self._together, line))
+            with attending(self._model):
+                logits = self._model(attention_mask=no_mask(), seen=seen, **told).logits[:, -1]
+        else:
+            columns = torch.arange(line.start, line.end + 1, device=device)[None]
+            logits = self._model(attention_mask=(columns >= begin).long(), **told).logits[:, -1]
         line.end += 1
         self._say(self.jobs, logits)
+
+    def _side_by_side(self) -> list[slice]:
+        """Rows that are seen in one call; what is seen before one of them holds numbers."""
+        found = [slice(0, len(self.jobs))]
+        if self._unpadded and isinstance(self._line, TimeLine):
+            found = side_by_side(self._begin, self._line)
+        for rows in found:
+            first = min(self._begin[rows])
+            for row in range(rows.start, rows.stop):
+                self._line.blank(row, first)
+        return found
 
     def _say(self, jobs: list[Job], logits: Any) -> None:
         tokens, close = self._choose(logits.float(), [job.draw() for job in jobs])

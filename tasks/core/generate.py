@@ -20,6 +20,7 @@ from tasks.core.choices import Choose, by_chance, likeliest
 from tasks.core.decoding import REFILL, Batch, Job
 from tasks.core.fields import Message
 from tasks.core.progress import progress
+from tasks.core.quick_weights import quick_weights
 from tasks.core.render import prompt_ids
 
 
@@ -90,7 +91,11 @@ def _answers(
         for ids in dict.fromkeys(rendered)
         for number in range(asked.samples)
     }
-    with journal_at(journal) as kept, progress(title, len(jobs), "answer") as advance:
+    with (
+        journal_at(journal) as kept,
+        progress(title, len(jobs), "answer") as advance,
+        quick_weights(model),
+    ):
         known = {job.key: kept.find(job.key, job.most) for job in jobs.values()}
         found = {key: answer for key, answer in known.items() if answer is not None}
         advance(len(found))
