@@ -91,22 +91,19 @@ def _answers(
         for ids in dict.fromkeys(rendered)
         for number in range(asked.samples)
     }
-    with (
-        journal_at(journal) as kept,
-        progress(title, len(jobs), "answer") as advance,
-        quick_weights(model),
-    ):
+    with journal_at(journal) as kept, progress(title, len(jobs), "answer") as advance:
         known = {job.key: kept.find(job.key, job.most) for job in jobs.values()}
         found = {key: answer for key, answer in known.items() if answer is not None}
         advance(len(found))
         waiting = [job for job in jobs.values() if job.key not in found]
-        for job, error in _decoded(model, waiting, batch_size, asked.choose):
-            said = job.said[:-1] if job.finished else job.said
-            text = tokenizer.decode(said, skip_special_tokens=True).strip()
-            whole = job.finished and error is None
-            found[job.key] = Answer(text, whole, error, tokens=len(job.said))
-            kept.write(job.key, found[job.key])
-            advance(1)
+        with quick_weights(model, min(batch_size, len(waiting))):
+            for job, error in _decoded(model, waiting, batch_size, asked.choose):
+                said = job.said[:-1] if job.finished else job.said
+                text = tokenizer.decode(said, skip_special_tokens=True).strip()
+                whole = job.finished and error is None
+                found[job.key] = Answer(text, whole, error, tokens=len(job.said))
+                kept.write(job.key, found[job.key])
+                advance(1)
     return [[found[jobs[ids, n].key] for n in range(asked.samples)] for ids in rendered]
 
 
