@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-
 ROWS = 16  # fewer gain less than laying the weights costs
 
 
