@@ -51,8 +51,7 @@ class Benchmark:
 # In the order of the page.
 BENCHMARKS = {
     "train": Benchmark("train.py", ""),
-    "answers": Benchmark("answers.py", "--prompts 32"),
-    "answers_system": Benchmark("answers.py", "--prompts 32 --system"),
+    "answers": Benchmark("answers.py", "--prompts 32 --system"),
     "publish": Benchmark("publish.py", ""),
     "orchestration": Benchmark("orchestration.py", ""),
     "check_start": Benchmark("check_start.py", "", turns="--runs"),
