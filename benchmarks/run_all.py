@@ -89,16 +89,21 @@ def main() -> None:
     for name in [] if asked.page_only else asked.names or BENCHMARKS:
         if not _run(name, asked.repeat):
             failed.append(name)
-    found = {
-        name: json.loads(path.read_text())
-        for name in BENCHMARKS
-        if (path := RESULTS / f"{name}.json").is_file()
-    }
-    PAGE.write_text(_page(found))
+    found = results()
+    PAGE.write_text(page(found))
     _draw(found)
     print(_goals(found))
     if failed:
         raise SystemExit(f"failed, so their earlier results stand: {', '.join(failed)}")
+
+
+def results() -> dict[str, Any]:
+    """Name -> section with command, machine, versions and day, of those that were measured."""
+    return {
+        name: json.loads(path.read_text())
+        for name in BENCHMARKS
+        if (path := RESULTS / f"{name}.json").is_file()
+    }
 
 
 def _run(name: str, repeat: int) -> bool:
@@ -141,7 +146,7 @@ def _machine() -> str:
     )
 
 
-def _page(found: dict[str, Any]) -> str:
+def page(found: dict[str, Any]) -> str:
     parts = [HEAD, "## Goals\n", _goals(found)]
     machines = {(one["machine"], *one["versions"].items()) for one in found.values()}
     for machine, *versions in sorted(machines, key=str):

@@ -45,7 +45,7 @@ class IncomingPart:
         self._missing -= len(chunk)
 
     def finish(self) -> str:
-        """Its ETag, which says that it came whole. What came is hashed once, with the others."""
+        """Its ETag, which says that it came whole. Its bytes are checked with all others."""
         if self._missing:
             raise HubError(400, f"part {self._number}: {self._missing} bytes are missing.")
         return str(self._number)
@@ -62,7 +62,7 @@ class IncomingPart:
 
 
 def keep_whole(upload: Path, target: Path, sha256: str, size: int, etags: list[str]) -> None:
-    """Reads it once, whatever the parts were called, and gives it its name."""
+    """Reads it once, for its sha256, and gives it its name."""
     if target.is_file():  # completed before, and the answer was lost
         return
     if not upload.is_file():

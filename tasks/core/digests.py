@@ -42,7 +42,11 @@ def content_digest(folder: Path) -> str:
     """sha256 over the sorted (relative path, sha256) of every file below a folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     with ThreadPoolExecutor() as pool:  # several at once: hashing leaves Python to the others
-        digests = pool.map(file_digest, files)
+        try:
+            digests = list(pool.map(file_digest, files))
+        except BaseException:  # Ctrl-C does not wait for what has not begun
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     pairs = zip(files, digests, strict=True)
     lines = [f"{path.relative_to(folder).as_posix()} {digest}\n" for path, digest in pairs]
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -96,7 +96,7 @@ def _answers(
         found = {key: answer for key, answer in known.items() if answer is not None}
         advance(len(found))
         waiting = [job for job in jobs.values() if job.key not in found]
-        with quick_weights(model, min(batch_size, len(waiting))):
+        with quick_weights(model):
             for job, error in _decoded(model, waiting, batch_size, asked.choose):
                 said = job.said[:-1] if job.finished else job.said
                 text = tokenizer.decode(said, skip_special_tokens=True).strip()

@@ -9,7 +9,7 @@ Selective recomputation: Korthikanti et al. 2022, arXiv 2205.05198.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from types import MethodType
 from typing import Any
 
@@ -17,7 +17,7 @@ Making = tuple[Any, Callable[[], Any]]  # a tensor, and how it is made again, bi
 
 
 def lean_layers(model: Any, keep_less: bool) -> None:
-    """`keep_less` is for models without gradient checkpointing, which keeps nothing anyway."""
+    """`keep_less` is for models whose layers are not checkpointed."""
     from peft.tuners.lora.layer import Linear
     from transformers.activations import SiLUActivation
 
@@ -30,13 +30,18 @@ def lean_layers(model: Any, keep_less: bool) -> None:
 
 
 def made_again(*made: Making) -> Any:
-    """A context in which autograd keeps none of these tensors, which are contiguous."""
+    """A context in which autograd keeps none of these tensors, which are contiguous.
+
+    Not for layers that are checkpointed: of two such contexts the inner one alone has effect.
+    """
     import torch
 
+    # Where they lie, and not they: autograd keeps the function below.
+    places = [(tensor.data_ptr(), tensor.numel(), make) for tensor, make in made]
+
     def pack(kept: Any) -> Any:
-        for tensor, make in made:
-            whole = kept.is_contiguous() and kept.numel() == tensor.numel()
-            if whole and kept.data_ptr() == tensor.data_ptr():
+        for place, count, make in places:
+            if kept.data_ptr() == place and kept.numel() == count and kept.is_contiguous():
                 return partial(_viewed, make, kept.shape)
         return kept.detach()  # itself would keep itself
 
@@ -78,6 +83,7 @@ def _product(gate: Any, up: Any) -> Any:
     return F.silu(gate).mul_(up)
 
 
+@cache
 def _swiglu() -> Any:
     import torch
     import torch.nn.functional as F

@@ -9,10 +9,9 @@ from importlib.util import find_spec
 from typing import Any
 
 from tasks.core.errors import InputError
+from tasks.core.kinds import SHARING
 from tasks.core.models import TINY, ModelRef, device, snapshot
 from tasks.core.settings import Machine
-
-SHARING = ("llama", "mistral", "qwen2", "qwen3")  # kinds with which shared_prompt.py was proven
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class Effective:
 
     device: str  # cpu, or the name of the GPU
     dtype: str  # of the frozen weights; the adapter is always float32, but in 4-bit
-    bf16: bool  # on a CPU of the frozen weights alone, as dtype says; on a GPU autocast too
+    bf16: bool  # frozen weights and products; the adapter's own weights stay in fp32
     load_in_4bit: bool
     gradient_checkpointing: bool
     attn_implementation: str | None  # None: the model's own choice
@@ -101,8 +100,9 @@ def why_not_shared(machine: Effective, config: Any, max_length: int) -> str | No
     window = getattr(config, "sliding_window", None)
     windowed = getattr(config, "use_sliding_window", True) and window and window < max_length
     if not machine.shared_prompt:
-        proven = "; a shared prompt was measured on CPUs only" if machine.on_gpu else ""
-        return f"machine.shared_prompt is not true{proven}"
+        if machine.on_gpu:
+            return "a shared prompt was measured on CPUs only (machine.shared_prompt=true takes it)"
+        return "machine.shared_prompt is false"
     if config.model_type not in SHARING:
         return f"a shared prompt was proven with {', '.join(SHARING)}, and not {config.model_type}"
     if windowed:

@@ -388,7 +388,7 @@ class Machine(Section):
         None,
         title="Compute in bfloat16",
         description="None: on a GPU that has it, fp32 otherwise. On a CPU true rounds the frozen "
-        "weights: less memory, and faster only where its processor multiplies bf16 faster",
+        "weights and products: less memory, and faster only where its processor is so in bf16",
     )
     load_in_4bit: bool = Field(
         False,
@@ -413,7 +413,8 @@ class Machine(Section):
         None,
         title="Compute each prompt once",
         description="For both answers, without padding: the same losses, in a part of the time. "
-        "None: on a CPU, with the kinds of models it was proven for; TRL's forward elsewhere",
+        "None: on a CPU, with the kinds of models it was proven for; TRL's forward elsewhere. On a "
+        "GPU true takes FlexAttention, which no GPU has run yet",
     )
 
 

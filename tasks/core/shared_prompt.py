@@ -12,6 +12,7 @@ Hegde 2024, arXiv 2410.20305.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
 from types import MethodType
@@ -37,12 +38,14 @@ class Pair:
 class Layout:
     pairs: Sequence[Pair]
     masks: Sequence[Any]  # (own, common + own) each: which tokens the rejected side's own see
-    block: Any = None  # on a GPU: the same, of the whole row, for FlexAttention
+    block: Any  # on a GPU: the same, of the whole row, for FlexAttention
+    keep_less: bool  # made_again
 
 
-def share_prompts(model: Any) -> None:
+def share_prompts(model: Any, keep_less: bool) -> None:
     """Replace the forward by which TRL asks for per-token values; any other call stays as it is.
 
+    `keep_less`: as in lean_layers.
     TRL's own: trl/trainer/utils.py, add_fused_lm_head.
     """
     from transformers import AttentionInterface, AttentionMaskInterface
@@ -56,16 +59,20 @@ def share_prompts(model: Any) -> None:
     def forward(self: Any, *args: Any, fused_lm_head: bool = False, **told: Any) -> Any:
         if not fused_lm_head:
             return others(*args, **told)
-        return _per_token(self, told["input_ids"], told["attention_mask"], told["labels"])
+        asked = (told["input_ids"], told["attention_mask"], told["labels"])
+        return _per_token(self, *asked, keep_less)
 
     model.forward = MethodType(forward, model)
 
 
-def _per_token(model: Any, input_ids: Any, attention_mask: Any, labels: Any) -> Any:
+def _per_token(
+    model: Any, input_ids: Any, attention_mask: Any, labels: Any, keep_less: bool
+) -> Any:
     """All (2 * B, L); in the result (2 * B, L - 1), zero where no token of an answer is next."""
     from trl.trainer.utils import FusedCausalLMOutput
 
-    flat, positions, places, layout = _flat(input_ids, attention_mask)
+    flat, positions, places, pairs = _flat(input_ids, attention_mask)
+    layout = _layout(pairs, flat.device, keep_less)
     states = model.base_model(
         input_ids=flat,
         position_ids=positions,
@@ -89,9 +96,9 @@ def _per_token(model: Any, input_ids: Any, attention_mask: Any, labels: Any) -> 
     )
 
 
-def _flat(input_ids: Any, attention_mask: Any) -> tuple[Any, Any, Any, Layout]:
+def _flat(input_ids: Any, attention_mask: Any) -> tuple[Any, Any, Any, list[Pair]]:
     """Tokens and their positions, (1, N) both; (2 * B, L): where in them each token of the batch
-    stands, zero for padding."""
+    stands, zero for padding; its pairs."""
     import torch
 
     pairs = len(input_ids) // 2
@@ -112,18 +119,30 @@ def _flat(input_ids: Any, attention_mask: Any) -> tuple[Any, Any, Any, Layout]:
         places[pairs + n, common:rejected] = start + chosen + counted[:own]
         found.append(Pair(common, chosen, own))
         start += chosen + own
-    if input_ids.device.type in FLEX:
-        layout = Layout(found, [], _block(found, input_ids.device))
-    else:
-        masks = [torch.ones(one.own, one.common + one.own, dtype=torch.bool) for one in found]
-        layout = Layout(found, [m.tril(one.common) for m, one in zip(masks, found, strict=True)])
-    return torch.cat(tokens)[None], torch.cat(positions)[None], places, layout
+    return torch.cat(tokens)[None], torch.cat(positions)[None], places, found
 
 
-def _block(pairs: Sequence[Pair], device: Any) -> Any:
-    """Who sees whom in the row, by blocks of it. Dong et al. 2024, arXiv 2412.05496."""
+def _layout(pairs: Sequence[Pair], device: Any, keep_less: bool) -> Layout:
     import torch
     from torch.nn.attention.flex_attention import create_block_mask
+
+    if device.type in FLEX:  # Dong et al. 2024, arXiv 2412.05496
+        seen, count = seen_in_row(pairs, device), sum(one.chosen + one.own for one in pairs)
+        compiled = device.type == "cuda"  # else a mask of all pairs of tokens is made first
+        told = {"device": device, "_compile": compiled}
+        return Layout(
+            pairs, [], create_block_mask(seen, None, None, count, count, **told), keep_less
+        )
+    masks = [
+        torch.ones(one.own, one.common + one.own, dtype=torch.bool).tril(one.common)
+        for one in pairs
+    ]
+    return Layout(pairs, masks, None, keep_less)
+
+
+def seen_in_row(pairs: Sequence[Pair], device: Any) -> Any:
+    """Whether a token of the row sees another one, as FlexAttention asks it."""
+    import torch
 
     # Of each token: its pair; 0 in the common beginning, 1 in the chosen, 2 in the rejected rest.
     sizes = [(one.common, one.chosen - one.common, one.own) for one in pairs]
@@ -135,8 +154,7 @@ def _block(pairs: Sequence[Pair], device: Any) -> Any:
         same = (part[other] == 0) | (part[other] == part[token])
         return (pair[token] == pair[other]) & same & (token >= other)
 
-    count = len(pair)
-    return create_block_mask(seen, None, None, count, count, device=device)
+    return seen
 
 
 @cache
@@ -175,7 +193,7 @@ def _attend(
     key, value = repeat_kv(key, groups), repeat_kv(value, groups)
     sizes = [size for pair in layout.pairs for size in (pair.chosen, pair.own)]
     parts = [one.split(sizes, dim=2) for one in (query, key, value)]
-    attention = partial(F.scaled_dot_product_attention, dropout_p=dropout, scale=scaling)
+    attention = partial(F.scaled_dot_product_attention, scale=scaling)  # no dropout: machine.py
     made = []
     for n, (pair, mask) in enumerate(zip(layout.pairs, layout.masks, strict=True)):
         q, k, v = (part[2 * n] for part in parts)
@@ -185,7 +203,8 @@ def _attend(
             (k, k_again), (v, v_again) = (
                 _joined(one[:, :, : pair.common], own) for one, own in ((k, own_k), (v, own_v))
             )
-            with made_again((k, k_again), (v, v_again)):
+            again = made_again((k, k_again), (v, v_again)) if layout.keep_less else nullcontext()
+            with again:
                 made.append(attention(q, k, v, attn_mask=mask))
     return torch.cat([one.transpose(1, 2) for one in made], dim=1), None
 

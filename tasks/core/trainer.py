@@ -97,8 +97,9 @@ def trainer_for(base: ModelRef, train: Rows, validation: Rows, recipe: Recipe, w
         from tasks.core.lean_layers import lean_layers
         from tasks.core.shared_prompt import share_prompts
 
-        share_prompts(trainer.model.get_base_model())
-        lean_layers(trainer.model, keep_less=not recipe.machine.gradient_checkpointing)
+        keep_less = not recipe.machine.gradient_checkpointing
+        share_prompts(trainer.model.get_base_model(), keep_less)
+        lean_layers(trainer.model, keep_less)
     for name in ("train_dataset", "eval_dataset"):  # the text has been read
         setattr(trainer, name, getattr(trainer, name).select_columns(IDS))
     trainer.remove_callback(ProgressCallback)
@@ -109,13 +110,15 @@ def trainer_for(base: ModelRef, train: Rows, validation: Rows, recipe: Recipe, w
 
 def stored(rows: Rows, folder: Path) -> Any:
     """The pairs in a file that stays on disk while it is read; TRL puts their tokens beside it."""
-    from datasets import Dataset
+    from datasets import Dataset, Features, Value
     from datasets.arrow_writer import ArrowWriter
 
     shutil.rmtree(folder, ignore_errors=True)  # of a training that was killed
     folder.mkdir(parents=True)
     path = str(folder / "pairs.arrow")
-    with ArrowWriter(path=path) as writer:
+    message = {"role": Value("string"), "content": Value("string")}
+    columns = Features({name: [message] for name in COLUMNS})
+    with ArrowWriter(path=path, features=columns) as writer:
         for row in rows:
             writer.write({name: row[name] for name in COLUMNS})
         writer.finalize()
@@ -205,7 +208,7 @@ def dpo_config(recipe: Recipe, steps: int, work: Path) -> Any:
         logging_nan_inf_filter=False,  # it would write the mean of earlier losses instead
         report_to="none",
         use_cpu=not machine.on_gpu,
-        bf16=machine.bf16 and machine.on_gpu,  # a CPU's frozen weights alone are rounded
+        bf16=machine.bf16 and machine.on_gpu,  # autocast; a CPU computes in what the weights are in
         activation_checkpointing=machine.gradient_checkpointing,
         dataloader_pin_memory=machine.on_gpu,
     )

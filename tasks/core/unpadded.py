@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.core.machine import SHARING
+from tasks.core.kinds import SHARING
 from tasks.core.time_line import TimeLine
 
 NAME = "unpadded"  # of the attention function, as transformers knows it

@@ -37,8 +37,9 @@ class Both:
                     weights += 0.2 * torch.randn(weights.shape, generator=drawn)
         self.lean: dict[Any, Any] = {}
         self.theirs = (self.base.forward, self.base.config._attn_implementation, {})
-        share_prompts(self.base)
-        lean_layers(trainer.model, keep_less=not trainer.args.activation_checkpointing)
+        keep_less = not trainer.args.activation_checkpointing
+        share_prompts(self.base, keep_less)
+        lean_layers(trainer.model, keep_less)
         changed = {m: m.forward for m in self.base.modules() if "forward" in vars(m)}
         self.lean = {module: forward for module, forward in changed.items() if module != self.base}
         self.ours = (self.base.forward, self.base.config._attn_implementation, self.lean)

@@ -3,6 +3,7 @@
 Both run on one trainer and one batch; TRL's comes first, then the shared one replaces it.
 """
 
+import weakref
 from typing import Any
 
 import pytest
@@ -12,12 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_training import TRAIN, VALIDATION, left_in, recipe, train
 
-from tasks.core import lean_layers
-from tasks.core.machine import SHARING, effective, why_not_shared
+from tasks.core import lean_layers, shared_prompt
+from tasks.core.kinds import SHARING
+from tasks.core.machine import effective, why_not_shared
 from tasks.core.models import ModelRef
 from tasks.core.settings import LossType, Machine
+from tasks.core.shared_prompt import Pair
 from tasks.core.trainer import trainer_for
 
+BF16 = 0.1  # of the length of all gradients; 8 bits of mantissa
 IDS = st.integers(5, 8)  # few, so that answers often begin alike
 ANSWERS = st.lists(IDS, min_size=1, max_size=14)
 IDS_OF_A_PAIR = st.fixed_dictionaries(
@@ -114,40 +118,82 @@ def test_adapters_of_other_scale_and_on_some_layers(
     both(llama, tmp_path, lora=lora).require_equal(drawn_pairs(4))
 
 
-def test_the_product_of_an_mlp_and_keys_behind_a_common_beginning_are_made_again(
+def test_the_product_of_an_mlp_and_keys_of_a_common_beginning_are_gone_till_the_backward_pass(
     of_llama: Both, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = {"forward": 0, "backward": 0}
-    when = "forward"
+    places: list[weakref.ref[Any]] = []
+    again = lean_layers.made_again
 
-    def counted(make: Any) -> Any:
-        def again(*given: Any) -> Any:
-            made[when] += 1
-            return make(*given)
+    def watched(*made: Any) -> Any:
+        places.extend(weakref.ref(tensor) for tensor, _ in made)
+        return again(*made)
 
-        return again
-
-    monkeypatch.setattr(lean_layers, "_viewed", counted(lean_layers._viewed))
+    monkeypatch.setattr(lean_layers, "made_again", watched)
+    monkeypatch.setattr(shared_prompt, "made_again", watched)
     of_llama.take(of_llama.ours)
     inputs = of_llama.trainer.data_collator(drawn_pairs(3))
     loss = of_llama.trainer.compute_loss(of_llama.trainer.model.train(), inputs)
-    when = "backward"
+    # Two layers: a product each, keys and values of three pairs each; as many for the reference.
+    assert len(places) == 2 * 2 * (1 + 2 * 3)
+    assert [place() for place in places] == [None] * len(places)
     loss.backward()
-    # Two layers: a product each, keys and values of three pairs each.
-    assert made == {"forward": 0, "backward": 2 * (1 + 2 * 3)}
 
 
-def test_frozen_weights_in_bf16_learn_what_those_in_fp32_do(llama: ModelRef, tmp_path: Any) -> None:
+def test_layers_that_are_checkpointed_make_nothing_again_of_their_own(
+    llama: ModelRef, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = both(llama, tmp_path, machine={"gradient_checkpointing": True})
+    kept.trainer.model.activation_checkpointing_enable()
+    for module in (lean_layers, shared_prompt):
+        monkeypatch.setattr(module, "made_again", None)
+    kept.require_equal(drawn_pairs(4))
+
+
+def test_weights_in_bf16_give_what_trls_forward_gives_and_fp32_roughly(
+    llama: ModelRef, tmp_path: Any
+) -> None:
     rounded = both(llama, tmp_path / "bf16", machine={"bf16": True})
     assert rounded.base.dtype == torch.bfloat16
     adapter = {p.dtype for p in rounded.trainer.model.parameters() if p.requires_grad}
     assert adapter == {torch.float32}
     whole = both(llama, tmp_path / "fp32")
     pairs = drawn_pairs(8)
-    (loss, metrics, _), (other, others, _) = (one.of(one.ours, pairs) for one in (rounded, whole))
-    assert abs(loss - other) < 0.05
-    for side in ("chosen", "rejected"):  # nats of an answer; they are some hundred
-        assert abs(metrics[f"logps/{side}"] - others[f"logps/{side}"]) < 1
+    loss, metrics, gradients = rounded.of(rounded.ours, pairs)
+    for other, others, theirs in (
+        rounded.of(rounded.theirs, pairs),
+        whole.of(whole.theirs, pairs),
+    ):
+        assert abs(loss - other) < 0.05
+        for side in ("chosen", "rejected"):  # nats of an answer; they are some hundred
+            assert abs(metrics[f"logps/{side}"] - others[f"logps/{side}"]) < 1
+        ours, all_theirs = (
+            torch.cat([one[name].flatten() for name in gradients]) for one in (gradients, theirs)
+        )
+        assert (ours - all_theirs).norm() < BF16 * all_theirs.norm()
+
+
+def test_two_calls_a_pair_are_attention_under_the_mask_of_the_row_with_its_gradients() -> None:
+    from torch.nn.attention.flex_attention import create_mask
+
+    cpu = torch.device("cpu")
+    pairs = [Pair(3, 7, 4), Pair(0, 5, 6), Pair(6, 6, 2), Pair(4, 9, 0)]
+    count = sum(one.chosen + one.own for one in pairs)
+    seen = shared_prompt.seen_in_row(pairs, cpu)
+    mask = create_mask(seen, None, None, count, count, device="cpu")
+    drawn = torch.Generator().manual_seed(0)
+    qkv = [torch.randn(1, 2, count, 8, generator=drawn) for _ in range(3)]
+    found = []
+    for dense in (True, False):
+        given = [one.clone().requires_grad_() for one in qkv]
+        if dense:
+            made = torch.nn.functional.scaled_dot_product_attention(*given, attn_mask=mask)
+            made = made.transpose(1, 2)
+        else:
+            layout = shared_prompt._layout(pairs, cpu, keep_less=True)
+            made, _ = shared_prompt._attend(torch.nn.Module(), *given, None, layout=layout)
+        (made * torch.arange(made.numel()).view(made.shape).cos()).sum().backward()
+        found.append([made.detach(), *(one.grad for one in given)])
+    torch.testing.assert_close(*found)
 
 
 def test_one_mask_for_the_row_as_a_gpu_has_it_sees_the_same(
@@ -232,7 +278,7 @@ def test_what_cannot_be_shared_keeps_trls_forward_and_says_why(tmp_path: Any) ->
     assert "and not gemma" in (why_not_shared(plain, gemma, 64) or "")
     assert "sees 32 tokens" in (why_not_shared(plain, narrow, 64) or "")
     off = effective(Machine(shared_prompt=False), each_pair_again=False)
-    assert why_not_shared(off, llama, 64) == "machine.shared_prompt is not true"
+    assert why_not_shared(off, llama, 64) == "machine.shared_prompt is false"
     eager = effective(Machine(attn_implementation="eager"), each_pair_again=False)
     assert "eager, not sdpa" in (why_not_shared(eager, llama, 64) or "")
 

@@ -9,7 +9,7 @@ import transformers
 from tasks.core.choices import likeliest
 from tasks.core.decoding import SHARED, Batch, Job
 from tasks.core.generate import _decoded
-from tasks.core.machine import SHARING
+from tasks.core.kinds import SHARING
 from tasks.core.quick_weights import ROWS, quick_weights
 from tasks.core.time_line import TimeLine
 from tasks.core.unpadded import CALL, possible, side_by_side
