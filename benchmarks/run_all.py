@@ -50,7 +50,8 @@ class Benchmark:
 
 # In the order of the page.
 BENCHMARKS = {
-    "train": Benchmark("train.py", ""),
+    "train": Benchmark("train.py", "--only 30M"),
+    "train_tiny": Benchmark("train.py", "--only tiny"),
     "answers": Benchmark("answers.py", "--prompts 32 --system"),
     "publish": Benchmark("publish.py", ""),
     "orchestration": Benchmark("orchestration.py", ""),
