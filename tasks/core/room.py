@@ -97,7 +97,7 @@ def disk(size: Model, recipe: Recipe, weights: int, data: int, *, here: bool) ->
     tried = max(1, len(recipe.sweep.learning_rate)) * max(1, len(recipe.sweep.beta))
     parts = {
         "data set as stages": 3 * data,  # as it came, rewritten, as pairs
-        # Text twice, and 8 bytes a token: 6.0 for HH pairs of 2.1 bytes a token of a tiny vocabulary.
+        # Text twice, and 8 bytes a token: 6.0 for HH pairs at 2.1 bytes of text a token.
         "pairs and their tokens in training": 6 * data,
         "checkpoints": tried * (CHECKPOINTS * 3 * adapter + adapter),  # with Adam's two moments
         "merged model": merged,
