@@ -12,7 +12,7 @@ beside it what stands above the process's imports.
 
 Training has a few steps: its memory is that of all pairs in reach of the trainer, tokenised, and of
 one batch. The reference is made of all pairs, too, but only the first batches, the largest ones,
-are really scored: the rest would take the tiny model most of an hour. --whole scores them all.
+are really scored: the others take time and no more memory. --whole scores them all.
 """
 
 import argparse
