@@ -18,7 +18,6 @@ are really scored: the others take time and no more memory. --whole scores them 
 import argparse
 import json
 import os
-import pickle
 import re
 import resource
 import subprocess
@@ -136,11 +135,12 @@ def measure(home: Path, names: Sequence[str], whole: bool) -> Figures:
             for module in modules:
                 import_module(module)
     from prefect import flow
+    from prefect.serializers import JSONSerializer
 
     if names[0] in TRAINING and not whole:
         score_no_more_than(SCORED)
-    path = home / "had.pickle"
-    had: Had = pickle.loads(path.read_bytes()) if path.exists() else begun(home)
+    path, kept = home / "had.json", JSONSerializer()
+    had: Had = kept.loads(path.read_bytes()) if path.exists() else begun(home)
     found: Figures = {}
 
     @flow(name="memory", log_prints=False)
@@ -153,7 +153,7 @@ def measure(home: Path, names: Sequence[str], whole: bool) -> Figures:
     walk()
     found["peak"] = peak()
     if len(names) == 1:
-        path.write_bytes(pickle.dumps(had))
+        path.write_bytes(kept.dumps(had))
     return found | {"trained": had["prompts"].facts["train"] if "prompts" in had else 0}
 
 

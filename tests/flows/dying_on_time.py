@@ -10,7 +10,7 @@ work is quicker than the timer, opening done.json does. So it dies within the st
 from pathlib import Path
 
 LISTENER = """
-import os, re, signal, sys, threading
+import os, re, signal, sys, threading, time
 from pathlib import Path
 
 ORDER = Path(os.environ["PAIRPRESS_TEST_KILL"])
@@ -18,6 +18,8 @@ WORK = os.environ["PAIRPRESS_HOME"]
 doomed = []  # the folder in whose making this process dies, by the timer or by done.json
 
 def die():
+    while not os.path.isdir(doomed[0]):  # the event comes before its folder
+        time.sleep(0.001)
     ORDER.unlink(missing_ok=True)
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -477,8 +477,8 @@ def test_rounding_is_told_from_another_answer(tmp_path: Path) -> None:
     """A rival whose weights differ in the last place ties with the likeliest word; one that is
     larger by a hundredth is ahead of it."""
     tokenizer = tokenizer_in(tmp_path)
-    model = writer(tokenizer)
-    rows = model.lm_head.weight.data
+    model = writer(tokenizer).requires_grad_(False)
+    rows = model.lm_head.weight
     rows[tokenizer.eos_token_id] = 0
     prompt = [{"role": "user", "content": "Say red"}]
     [answer] = ask(model, tokenizer, [prompt], 8)
