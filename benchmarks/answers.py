@@ -1,9 +1,10 @@
-"""python benchmarks/answers.py [--prompts 64] [--batch 32] [--repeat 5] [--system] [--json FILE]
+"""python benchmarks/answers.py [--prompts 128] [--batch 64] [--repeat 5] [--system] [--json FILE]
 
 Own answers to real HH prompts, side by side in one run: one by one with transformers' `generate`,
-the same in batches sorted by length, and pairpress; on a GPU also transformers' continuous batching
-and, where it is installed, vLLM. Needs the HH-RLHF files of ../shared/data. With --system a second
-time with one system prompt before each of them.
+the same in batches sorted by length, and pairpress in batches of that size and of a recipe's
+default, which rows leave and join; on a GPU also transformers' continuous batching and, where it
+is installed, vLLM. Needs the HH-RLHF files of ../shared/data. With --system a second time with one
+system prompt before each of them.
 
 The model is a Llama with random weights and a tokenizer trained on the transcripts, since no
 weights can be taken for granted; its size is printed. A random model hardly ever ends an answer, so
@@ -31,6 +32,8 @@ from typing import Any
 
 from page import Goal, Section, ratios, told
 
+from tasks.core.settings import Measure
+
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
 FILES = ("hh-harmless-base-test.jsonl.gz", "hh-helpful-base-test.jsonl.gz")
@@ -42,6 +45,7 @@ TEMPLATE = (
 )
 
 LIMIT = 6  # times one by one, about
+USUAL = Measure().batch_size
 SYSTEM = (
     "You are an assistant who answers questions of all kinds in plain and friendly words. Be as "
     "helpful as you can, and be honest: where you do not know something, or cannot know it, say "
@@ -58,10 +62,10 @@ Side = Callable[[Prompts], list[str]]
 
 def main() -> None:
     options = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[1])
-    options.add_argument("--prompts", type=int, default=64)
+    options.add_argument("--prompts", type=int, default=128)
     options.add_argument("--new", type=int, default=128, help="longest answer, in tokens")
     options.add_argument("--ends", type=int, default=96, help="one token in so many ends an answer")
-    options.add_argument("--batch", type=int, default=32)
+    options.add_argument("--batch", type=int, default=64)
     options.add_argument("--repeat", type=int, default=5)
     options.add_argument("--threads", type=int, default=1)
     options.add_argument("--system", action="store_true", help="also with a system prompt")
@@ -101,6 +105,10 @@ def all_sides(
         "sorted batches": lambda prompts: in_order_of_length(model, tokenizer, prompts, new, batch),
         "pairpress": lambda prompts: by_pairpress(model, tokenizer, prompts, new, batch),
     }
+    if batch != USUAL:
+        sides[f"pairpress, batches of {USUAL}"] = lambda prompts: by_pairpress(
+            model, tokenizer, prompts, new, USUAL
+        )
     if model.device.type == "cpu":
         print("no GPU here: transformers' continuous batching and vLLM are left out")
         return sides

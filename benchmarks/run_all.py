@@ -46,13 +46,17 @@ class Benchmark:
     script: str
     arguments: str
     turns: str = "--repeat"  # its option for how often
+    gpu: tuple[str, ...] = ()  # only where there is one: title and goal, told without one
 
+
+GPU = ("Training on a GPU", "at least 1.8 times TRL's best on a GPU")
 
 # In the order of the page.
 BENCHMARKS = {
     "train": Benchmark("train.py", "--only 30M"),
     "train_tiny": Benchmark("train.py", "--only tiny"),
-    "answers": Benchmark("answers.py", "--prompts 32 --system"),
+    "train_gpu": Benchmark("train.py", "--only 0.5B", gpu=GPU),
+    "answers": Benchmark("answers.py", ""),
     "publish": Benchmark("publish.py", ""),
     "orchestration": Benchmark("orchestration.py", ""),
     "check_start": Benchmark("check_start.py", "", turns="--runs"),
@@ -87,7 +91,8 @@ def main() -> None:
     if unknown := set(asked.names) - set(BENCHMARKS):
         raise SystemExit(f"no benchmark: {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
     failed = []
-    for name in [] if asked.page_only else asked.names or BENCHMARKS:
+    possible = [name for name, one in BENCHMARKS.items() if not one.gpu or _gpu()]
+    for name in [] if asked.page_only else asked.names or possible:
         if not _run(name, asked.repeat):
             failed.append(name)
     found = results()
@@ -136,6 +141,13 @@ def _run(name: str, repeat: int) -> bool:
     return True
 
 
+def _gpu() -> str:
+    """Its name, empty where there is none."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+
+
 def _machine() -> str:
     told = Path("/proc/cpuinfo")
     model = re.search(r"model name\s*: (.+)", told.read_text()) if told.is_file() else None
@@ -143,7 +155,7 @@ def _machine() -> str:
     processor = model[1] if model else platform.processor() or platform.machine()
     return (
         f"{processor}, {os.cpu_count()} cores, {pages / 2**30:.0f} GiB, "
-        f"{platform.system()}, Python {platform.python_version()}"
+        f"{f'{_gpu()}, ' if _gpu() else ''}{platform.system()}, Python {platform.python_version()}"
     )
 
 
@@ -174,6 +186,9 @@ def _goals(found: dict[str, Any]) -> str:
         for one in found.values()
         for goal in one["goals"]
     ]
+    for name, one in BENCHMARKS.items():
+        if one.gpu and name not in found:
+            rows.append([*one.gpu, "not measured", "no GPU was at hand"])
     return _table(["", "goal", "measured", ""], rows)
 
 

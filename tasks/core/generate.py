@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def _answers(
         found = {key: answer for key, answer in known.items() if answer is not None}
         advance(len(found))
         waiting = [job for job in jobs.values() if job.key not in found]
-        with quick_weights(model):
+        with quick_weights(model) if waiting else nullcontext():
             for job, error in _decoded(model, waiting, batch_size, asked.choose):
                 said = job.said[:-1] if job.finished else job.said
                 text = tokenizer.decode(said, skip_special_tokens=True).strip()

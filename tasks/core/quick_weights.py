@@ -15,6 +15,7 @@ def quick_weights(model: Any) -> Iterator[None]:
 
     A matrix that is an embedding as well stays, since there a token's row is looked up. Whatever
     the size of a batch: another order rounds otherwise, and no answer depends on its neighbours.
+    A tensor that was taken from `.data` before is the weight no more.
     """
     import torch
 

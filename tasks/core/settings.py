@@ -388,7 +388,7 @@ class Machine(Section):
         None,
         title="Compute in bfloat16",
         description="None: on a GPU that has it, fp32 otherwise. On a CPU true rounds the frozen "
-        "weights and products: less memory, and faster only where its processor is so in bf16",
+        "weights and products: less memory for a large model, faster where its processor is",
     )
     load_in_4bit: bool = Field(
         False,

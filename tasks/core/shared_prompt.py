@@ -238,9 +238,9 @@ def _scored(states: Any, head: Any, tokens: Any) -> tuple[Any, Any, Any, Any]:
             shares = logs.exp()
             log_probs = logs.gather(-1, token[:, None])[:, 0]
             values.append((log_probs, -(shares * logs).sum(-1), mean, likeliest == token))
-            if trained:
-                expected = shares.to(head.weight.dtype) @ head.weight
-                gradients.append(head.weight[token] - expected)
+            if trained:  # taken away in fp32: of a sure token only the rest counts
+                shares.scatter_add_(1, token[:, None], shares.new_full((len(token), 1), -1))
+                gradients.append(-(shares.to(head.weight.dtype) @ head.weight))
     log_probs, entropy, mean, is_top1 = (torch.cat(one) for one in zip(*values, strict=True))
     if trained:
         linear = (states * torch.cat(gradients)).float().sum(-1)

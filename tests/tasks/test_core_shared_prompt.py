@@ -1,6 +1,7 @@
 """Each prompt computed once gives what TRL's own forward gives: losses, metrics, gradients.
 
 Both run on one trainer and one batch; TRL's comes first, then the shared one replaces it.
+It is long because every loss, kind of model, edge of a pair and memory of a layer is a sentence.
 """
 
 import weakref
@@ -45,7 +46,10 @@ def of_llama(llama: ModelRef, tmp_path_factory: pytest.TempPathFactory) -> Both:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    derandomize=True,  # the same pairs on every machine
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.lists(IDS_OF_A_PAIR, min_size=1, max_size=4), st.booleans())
 def test_any_pairs_give_trls_losses_metrics_and_gradients(
@@ -172,6 +176,25 @@ def test_weights_in_bf16_give_what_trls_forward_gives_and_fp32_roughly(
         assert (ours - all_theirs).norm() < BF16 * all_theirs.norm()
 
 
+def test_of_a_token_that_is_nearly_certain_bf16_keeps_the_gradient() -> None:
+    """Its row less the mean of all rows, each rounded to 8 bits, would be their rounding alone."""
+    drawn = torch.Generator().manual_seed(0)
+    head = torch.nn.Linear(64, 500, bias=False).requires_grad_(False)
+    drawn_rows = torch.randn(500, 64, generator=drawn)
+    head.weight.copy_(torch.nn.functional.normalize(drawn_rows))
+    tokens = torch.tensor([3, 141, 59])
+    states = 14 * head.weight[tokens]
+    found = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        given = states.detach().to(dtype).requires_grad_()
+        log_probs, *_ = shared_prompt._scored(given, head.to(dtype), tokens)
+        log_probs.sum().backward()
+        found[dtype] = given.grad.float()
+        assert (log_probs.exp() > 0.99).all() and (log_probs.exp() < 0.99999).all()
+    fp32, bf16 = found.values()
+    assert (bf16 - fp32).norm() < 0.05 * fp32.norm()
+
+
 def test_two_calls_a_pair_are_attention_under_the_mask_of_the_row_with_its_gradients() -> None:
     from torch.nn.attention.flex_attention import create_mask
 
@@ -193,7 +216,7 @@ def test_two_calls_a_pair_are_attention_under_the_mask_of_the_row_with_its_gradi
             made, _ = shared_prompt._attend(torch.nn.Module(), *given, None, layout=layout)
         (made * torch.arange(made.numel()).view(made.shape).cos()).sum().backward()
         found.append([made.detach(), *(one.grad for one in given)])
-    torch.testing.assert_close(*found)
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-4)
 
 
 def test_one_mask_for_the_row_as_a_gpu_has_it_sees_the_same(
