@@ -1,4 +1,4 @@
-"""python benchmarks/answers.py [--prompts 128] [--batch 64] [--repeat 5] [--system] [--json FILE]
+"""python benchmarks/answers.py [--prompts 96] [--batch 64] [--repeat 5] [--system] [--json FILE]
 
 Own answers to real HH prompts, side by side in one run: one by one with transformers' `generate`,
 the same in batches sorted by length, and pairpress in batches of that size and of a recipe's
@@ -46,6 +46,8 @@ TEMPLATE = (
 
 LIMIT = 6  # times one by one, about
 USUAL = Measure().batch_size
+SORTED, IN_USUAL = "sorted batches", f"pairpress, batches of {USUAL}"
+ONCE = (SORTED, IN_USUAL)  # without a system prompt only
 SYSTEM = (
     "You are an assistant who answers questions of all kinds in plain and friendly words. Be as "
     "helpful as you can, and be honest: where you do not know something, or cannot know it, say "
@@ -62,7 +64,7 @@ Side = Callable[[Prompts], list[str]]
 
 def main() -> None:
     options = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[1])
-    options.add_argument("--prompts", type=int, default=128)
+    options.add_argument("--prompts", type=int, default=96)
     options.add_argument("--new", type=int, default=128, help="longest answer, in tokens")
     options.add_argument("--ends", type=int, default=96, help="one token in so many ends an answer")
     options.add_argument("--batch", type=int, default=64)
@@ -85,7 +87,8 @@ def main() -> None:
     with contextlib.ExitStack() as opened:
         sides = all_sides(model, tokenizer, asked, opened)
         for name, those in tables.items():
-            said, seconds = measured(sides, those, asked.repeat)
+            compared = {side: ask for side, ask in sides.items() if not name or side not in ONCE}
+            said, seconds = measured(compared, those, asked.repeat)
             goes = where(sides["pairpress"], those) if model.device.type == "cpu" else ""
             text = described(model, tokenizer, those, said["one by one"], asked)
             found.append(Table(name, text, said, seconds, goes))
@@ -102,13 +105,11 @@ def all_sides(
     new, batch = asked.new, asked.batch
     sides: dict[str, Side] = {
         "one by one": lambda prompts: by_transformers(model, tokenizer, prompts, new, 1),
-        "sorted batches": lambda prompts: in_order_of_length(model, tokenizer, prompts, new, batch),
+        SORTED: lambda prompts: in_order_of_length(model, tokenizer, prompts, new, batch),
         "pairpress": lambda prompts: by_pairpress(model, tokenizer, prompts, new, batch),
     }
     if batch != USUAL:
-        sides[f"pairpress, batches of {USUAL}"] = lambda prompts: by_pairpress(
-            model, tokenizer, prompts, new, USUAL
-        )
+        sides[IN_USUAL] = lambda prompts: by_pairpress(model, tokenizer, prompts, new, USUAL)
     if model.device.type == "cpu":
         print("no GPU here: transformers' continuous batching and vLLM are left out")
         return sides

@@ -2,7 +2,7 @@
 
 Every benchmark beside its baseline, one after the other, and docs/benchmarks.md written from what
 they measured, with a chart and a table of the goals. NAME is one or more of BENCHMARKS; without it
-all of them run, which takes about an hour on two quiet cores.
+all of them run, which takes about two hours on two quiet cores.
 
 in   ../shared/data, as each benchmark says
 out  benchmarks/results/NAME.json with the machine and the day; docs/benchmarks.md and .png, from
@@ -56,7 +56,7 @@ BENCHMARKS = {
     "train": Benchmark("train.py", "--only 30M"),
     "train_tiny": Benchmark("train.py", "--only tiny"),
     "train_gpu": Benchmark("train.py", "--only 0.5B", gpu=GPU),
-    "answers": Benchmark("answers.py", ""),
+    "answers": Benchmark("answers.py", "--system"),
     "publish": Benchmark("publish.py", ""),
     "orchestration": Benchmark("orchestration.py", ""),
     "check_start": Benchmark("check_start.py", "", turns="--runs"),
