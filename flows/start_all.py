@@ -93,8 +93,12 @@ def _worker_name() -> str:
 
 
 def say(text: str, where: Any = None) -> None:
-    with contextlib.suppress(OSError):  # a terminal that was closed takes no more words
-        print(text, file=where or sys.stderr, flush=True)
+    stream = where or sys.stderr
+    try:
+        print(text, file=stream, flush=True)
+    except OSError:  # a terminal that was closed takes no more words, at our end neither
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())
 
 
 @contextlib.contextmanager

@@ -204,6 +204,7 @@ def test_a_closed_terminal_ends_it_in_order_but_not_under_nohup(tmp_path, before
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=ROOT,
+        env={name: told for name, told in os.environ.items() if name != "PYTHONUNBUFFERED"},
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
