@@ -69,6 +69,7 @@ def main() -> None:
         command = [sys.executable, "-m", "flows", "demo"]
         _output(command, environment)
         stages, tasks = _stages(home / "work", time.monotonic() - began)
+        assert tasks == TASKS, tasks
         with server(environment):
             again = []
             for _ in range(asked.repeat + 1):  # the first one imports what the disk holds
@@ -77,7 +78,6 @@ def main() -> None:
                 again.append(time.monotonic() - began)
             whole = [_whole(home, environment, command) for _ in range(asked.repeat)]
             ways = _ways(home, environment, asked.repeat)
-    assert tasks == TASKS, tasks
     found = _section(stages, ways, again[1:], whole)
     for row in (found.columns, *found.rows):
         print("  ".join(row))
@@ -159,8 +159,8 @@ def _ways(home: Path, environment: dict[str, str], repeat: int) -> dict[str, lis
         for _ in range(repeat):
             for way, more in WAYS.items():
                 command = [sys.executable, __file__, "--child", way]
-                told = _output(command, environment | more | {"PYTHONPATH": str(ROOT)})
-                found[way].append(json.loads(told.splitlines()[-1]))
+                output = _output(command, environment | more | {"PYTHONPATH": str(ROOT)})
+                found[way].append(json.loads(output.splitlines()[-1]))
     return found
 
 

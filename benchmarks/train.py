@@ -435,7 +435,7 @@ def waited() -> None:
     """Until a GPU has done what it was told."""
     import torch
 
-    if torch.cuda.is_available():
+    if on_gpu():
         torch.cuda.synchronize()
 
 
