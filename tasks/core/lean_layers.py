@@ -9,6 +9,7 @@ Selective recomputation: Korthikanti et al. 2022, arXiv 2205.05198.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cache, partial
 from types import MethodType
 from typing import Any
@@ -27,6 +28,14 @@ def lean_layers(model: Any, keep_less: bool) -> None:
         gated = all(hasattr(module, name) for name in ("gate_proj", "up_proj", "down_proj"))
         if keep_less and gated and isinstance(module.act_fn, SiLUActivation):
             module.forward = MethodType(_gated, module)
+        if keep_less and (norm := getattr(module, "post_attention_layernorm", None)):
+            norm.forward = MethodType(_normed, norm)
+
+
+def may_be_made_again(tensor: Any, make: Callable[[], Any]) -> Any:
+    """The same contiguous tensor: an adapted linear layer that it is given to will not keep it."""
+    tensor.made_again = make
+    return tensor
 
 
 def made_again(*made: Making) -> Any:
@@ -63,18 +72,24 @@ def _adapted(self: Any, x: Any, *_: Any, **__: Any) -> Any:
         [name] = self.active_adapters
         dtype = found.dtype  # of the frozen weights; LoRA's own are fp32
         narrow, wide = (side[name].weight.to(dtype) for side in (self.lora_A, self.lora_B))
-        update = self.lora_dropout[name](rows.to(dtype)) @ narrow.T  # (tokens, rank)
+        make = getattr(x if x._base is None else x._base, "made_again", None)
+        with made_again((x, make)) if make else nullcontext():
+            update = self.lora_dropout[name](rows.to(dtype)) @ narrow.T  # (tokens, rank)
         found.addmm_(update, wide.T, alpha=self.scaling[name])
     return found.view(*x.shape[:-1], found.shape[-1])
+
+
+def _normed(self: Any, x: Any) -> Any:
+    """The norm before the MLP. Not the one before attention: three layers would make it again."""
+    forward = partial(type(self).forward, self)
+    return may_be_made_again(forward(x), partial(forward, x.detach()))
 
 
 def _gated(self: Any, x: Any) -> Any:
     """SwiGLU, keeping what both projections made and nothing of what is made of them."""
     gate, up = self.gate_proj(x), self.up_proj(x)
     product = _swiglu().apply(gate, up)
-    gate, up = gate.detach(), up.detach()
-    with made_again((product, lambda: _product(gate, up))):
-        return self.down_proj(product)
+    return self.down_proj(may_be_made_again(product, partial(_product, gate.detach(), up.detach())))
 
 
 def _product(gate: Any, up: Any) -> Any:

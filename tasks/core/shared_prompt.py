@@ -18,7 +18,7 @@ from functools import cache, partial
 from types import MethodType
 from typing import Any
 
-from tasks.core.lean_layers import Making, made_again
+from tasks.core.lean_layers import Making, made_again, may_be_made_again
 
 NAME = "shared_prompt"  # of the attention function, as transformers knows it
 FLEX = ("cuda",)  # devices with one call of FlexAttention for the row; two of SDPA a pair elsewhere
@@ -206,7 +206,12 @@ def _attend(
             again = made_again((k, k_again), (v, v_again)) if layout.keep_less else nullcontext()
             with again:
                 made.append(attention(q, k, v, attn_mask=mask))
-    return torch.cat([one.transpose(1, 2) for one in made], dim=1), None
+    parts = [one.transpose(1, 2) for one in made]
+    found = torch.cat(parts, dim=1)
+    if layout.keep_less:
+        kept = [part.detach() for part in parts]  # attention keeps them for itself
+        found = may_be_made_again(found, lambda: torch.cat(kept, dim=1))
+    return found, None
 
 
 def _joined(common: Any, own: Any) -> Making:
