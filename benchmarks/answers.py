@@ -16,7 +16,6 @@ answers are compared with those one by one. On a CPU one more turn of pairpress 
 
 import argparse
 import contextlib
-import gzip
 import json
 import os
 import random
@@ -30,13 +29,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from hh import hh_lines
 from page import Goal, Section, ratios, told
 
 from tasks.core.settings import Measure
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = ROOT.parent / "shared" / "data"
-FILES = ("hh-harmless-base-test.jsonl.gz", "hh-helpful-base-test.jsonl.gz")
 LONGEST = 512  # tokens of a prompt
 VOCABULARY = 4096
 TEMPLATE = (
@@ -164,11 +162,7 @@ def random_llama(ends: int) -> tuple[Any, Any]:
 
 
 def transcripts() -> list[str]:
-    found = []
-    for name in FILES:
-        with gzip.open(DATA / name, "rt", encoding="utf-8") as lines:
-            found += [json.loads(line)["chosen"] for line in lines]
-    return found
+    return [json.loads(line)["chosen"] for line in hh_lines()]
 
 
 def real_prompts(tokenizer: Any, count: int) -> Prompts:

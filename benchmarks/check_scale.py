@@ -10,7 +10,6 @@ the highest resident set of a process. The notebook runs up to 200,000 rows.
 """
 
 import argparse
-import gzip
 import json
 import os
 import re
@@ -25,11 +24,10 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from hh import hh_lines
 from page import Section, ratios, told
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = ROOT.parent / "shared" / "data"
-FILES = ("hh-harmless-base-test.jsonl.gz", "hh-helpful-base-test.jsonl.gz")
 NOTEBOOK_ROWS = 200_000
 MESSAGES = pl.List(pl.Struct({"role": pl.String, "content": pl.String}))
 
@@ -172,14 +170,12 @@ _SIDES = ("prompt", "chosen", "rejected")
 
 def _base() -> Iterator[dict[str, list[dict[str, str]]]]:
     """The HH rows whose two transcripts part at their last turn, with an answer on both sides."""
-    for name in FILES:
-        with gzip.open(DATA / name, "rt", encoding="utf-8") as lines:
-            for line in lines:
-                row = json.loads(line)
-                chosen, rejected = _turns(row["chosen"]), _turns(row["rejected"])
-                answers = (chosen[-1:], rejected[-1:])
-                if chosen[:-1] == rejected[:-1] and all(a[0]["content"].strip() for a in answers):
-                    yield {"prompt": chosen[:-1], "chosen": answers[0], "rejected": answers[1]}
+    for line in hh_lines():
+        row = json.loads(line)
+        chosen, rejected = _turns(row["chosen"]), _turns(row["rejected"])
+        answers = (chosen[-1:], rejected[-1:])
+        if chosen[:-1] == rejected[:-1] and all(a[0]["content"].strip() for a in answers):
+            yield {"prompt": chosen[:-1], "chosen": answers[0], "rejected": answers[1]}
 
 
 def _turns(transcript: str) -> list[dict[str, str]]:

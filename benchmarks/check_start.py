@@ -8,7 +8,6 @@ put into the first human turn.
 """
 
 import argparse
-import gzip
 import os
 import statistics
 import subprocess
@@ -19,10 +18,10 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 
+from hh import HARMLESS, hh_lines
 from page import Goal, Section, told
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = ROOT.parent / "shared" / "data" / "hh-harmless-base-test.jsonl.gz"
 HOOK, JOB = 1_000, 10_000  # rows
 BARE = "bare Python"
 SHORT, MOST_S = ("pairpress --help", "pairpress list"), 0.3
@@ -57,8 +56,7 @@ def main() -> None:
 
 
 def write_rows(path: Path, rows: int) -> str:
-    with gzip.open(DATA, "rt", encoding="utf-8") as lines:
-        base = lines.readlines()
+    base = list(hh_lines(HARMLESS))
     numbered = (
         line if n < len(base) else line.replace("Human: ", f"Human: {n} ")
         for n, line in enumerate(cycle(base))

@@ -25,15 +25,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hh import hh_lines
 from page import Section, ratios, told
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = ROOT.parent / "shared" / "data"
-FILES = ("hh-harmless-base-test.jsonl.gz", "hh-helpful-base-test.jsonl.gz")
 FIRST_TURN = "\n\nHuman:"
 MARKER = re.compile(r"\n\n(Human|Assistant):")
 ROLES = {"Human": "user", "Assistant": "assistant"}
@@ -158,7 +157,7 @@ def report_duplicates(what: str, one: Figures) -> str:
 
 
 def write_pairs(path: Path, rows: int, *, shuffled: bool = False) -> None:
-    base = [json.loads(line) for line in _lines()]
+    base = [json.loads(line) for line in hh_lines()]
     with path.open("w", encoding="utf-8") as file:
         for number in range(1, rows + 1):
             row = base[(number - 1) % len(base)]
@@ -180,12 +179,6 @@ def reordered(transcript: str, seed: int) -> str:
         random.Random(f"{seed} {said}").shuffle(words)
         turns.append(f"\n\n{role}: {' '.join(words)}")
     return "".join(turns)
-
-
-def _lines() -> Iterator[str]:
-    for name in FILES:
-        with gzip.open(DATA / name, "rt", encoding="utf-8", newline="\n") as lines:
-            yield from lines
 
 
 def child(side: str, path: Path, folder: Path) -> Figures:

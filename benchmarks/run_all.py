@@ -89,7 +89,7 @@ def main() -> None:
     options.add_argument("--page-only", action="store_true", help="run nothing")
     asked = options.parse_args()
     if unknown := set(asked.names) - set(BENCHMARKS):
-        raise SystemExit(f"no benchmark: {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+        options.error(f"no benchmark: {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
     failed = []
     possible = [name for name, one in BENCHMARKS.items() if not one.gpu or _gpu()]
     for name in [] if asked.page_only else asked.names or possible:

@@ -4,7 +4,8 @@ DPO with LoRA on real HH pairs, in turn on the same data and from the same LoRA 
 DPOConfig's defaults, TRL tuned (no checkpointing, batches of like length, reference computed once),
 and pairpress with its defaults, tuned the same way, and with its frozen weights in bf16. Needs the
 HH-RLHF files of ../shared/data. TRL's default of bf16 is off: on a CPU it is slower, and losses
-could not be compared.
+could not be compared. pairpress has the heap that `pairpress run` begins with (tasks/core/heap.py);
+for the memory, both also run once with the other's.
 
 Without --model once for the tiny chat model of the demo and once for a Llama of about 30 M
 parameters, both of hardly trained weights: what a step costs does not depend on them. Where there
@@ -23,7 +24,6 @@ It is long because every side is written out as the people who use it would writ
 
 import argparse
 import contextlib
-import gzip
 import json
 import os
 import random
@@ -37,13 +37,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hh import hh_lines
 from page import Goal, Section, ratios, told
 
+from tasks.core import heap
 from tasks.core.settings import Batch, Lora, Loss, Machine, Training, Watch
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = ROOT.parent / "shared" / "data"
-FILES = ("hh-harmless-base-test.jsonl.gz", "hh-helpful-base-test.jsonl.gz")
 MARKER = re.compile(r"\n\n(Human|Assistant): ?")
 ROLES = {"Human": "user", "Assistant": "assistant"}
 LONGEST = 512  # tokens of prompt and answer; longer pairs are left out, so that no side truncates
@@ -190,15 +190,13 @@ def write_pairs(folder: Path, home: Path, count: int) -> list[int]:
 def real_pairs() -> list[dict[str, Any]]:
     """The transcripts of both files as conversations; those whose sides share no prompt go."""
     found = []
-    for name in FILES:
-        with gzip.open(DATA / name, "rt", encoding="utf-8") as lines:
-            for line in lines:
-                chosen, rejected = (turns(text) for text in json.loads(line).values())
-                sound = chosen[:-1] == rejected[:-1] and chosen[-1] != rejected[-1]
-                if sound and len(chosen) > 1 and chosen[-2]["role"] == "user":
-                    sides = {"chosen": chosen[-1:], "rejected": rejected[-1:]}
-                    if all(side[0]["content"] for side in sides.values()):
-                        found.append({"prompt": chosen[:-1], **sides})
+    for line in hh_lines():
+        chosen, rejected = (turns(text) for text in json.loads(line).values())
+        sound = chosen[:-1] == rejected[:-1] and chosen[-1] != rejected[-1]
+        if sound and len(chosen) > 1 and chosen[-2]["role"] == "user":
+            sides = {"chosen": chosen[-1:], "rejected": rejected[-1:]}
+            if all(side[0]["content"] for side in sides.values()):
+                found.append({"prompt": chosen[:-1], **sides})
     return found
 
 
@@ -225,11 +223,18 @@ def compare(title: str, folder: Path, home: Path, asked: argparse.Namespace) -> 
         assert len(a) == len(b), (len(a), len(b))
         gap = max(abs(one - other) for one, other in zip(a, b, strict=True))
         gaps.append(f"{gap:.1e} from {theirs} to {ours}")
-    reach = ""
+    reach = heaps = ""
     if not on_gpu():
         counted = child("pairpress", home, asked, flops=True)["flops"]
         shares = [100 * counted / run["steps_s"] / run["rate"] for run in runs["pairpress"]]
         reach = f"; products of pairpress's steps are {told(shares, 0, ' %')} of the fp32 rate"
+        theirs, ours = (
+            child(side, home, asked, other_heap=True)["peak_mb"] for side in (DEFAULTS, "pairpress")
+        )
+        heaps = (
+            " pairpress has the heap that `pairpress run` begins with (`tasks/core/heap.py`); once "
+            f"with the other's heap TRL's defaults take {theirs:,.0f} MB and pairpress {ours:,.0f}."
+        )
     section = Section(
         title="Training",
         text=f"**{title}**: {first['parameters'] / 1e6:.2f} M parameters, "
@@ -239,7 +244,7 @@ def compare(title: str, folder: Path, home: Path, asked: argparse.Namespace) -> 
         f"threads: {asked.threads}, turns: {asked.repeat}. The largest difference of a loss is "
         f"{' and '.join(gaps)}, over {len(first['losses'])} each. Products of matrices "
         f"(2,048 x 512 x 1,408) run at {_rate(runs, 'rate'):.0f} GFLOP/s in fp32 and "
-        f"{_rate(runs, 'rate_bf16'):.0f} in bf16{reach}.",
+        f"{_rate(runs, 'rate_bf16'):.0f} in bf16{reach}.{heaps}",
         columns=(
             "",
             "pairs/s in steps and reference",
@@ -328,7 +333,14 @@ def _kept(theirs: str) -> str:
     return both if theirs == TUNED else "where TRL computes each layer twice and pairpress keeps it"
 
 
-def child(side: str, home: Path, asked: argparse.Namespace, flops: bool = False) -> Figures:
+def child(
+    side: str,
+    home: Path,
+    asked: argparse.Namespace,
+    flops: bool = False,
+    other_heap: bool = False,
+) -> Figures:
+    tuned_heap = side.startswith("pairpress") != other_heap
     log = home / "log.txt"
     with log.open("w") as file:
         done = subprocess.run(
@@ -336,7 +348,9 @@ def child(side: str, home: Path, asked: argparse.Namespace, flops: bool = False)
                 *(sys.executable, __file__, "--epochs", str(asked.epochs)),
                 *("--child", side, str(home), *(["--flops"] if flops else [])),
             ],
-            env=os.environ | {"HF_DATASETS_CACHE": str(home / f"cache-{time.time_ns()}")},
+            env=os.environ
+            | {"HF_DATASETS_CACHE": str(home / f"cache-{time.time_ns()}")}
+            | (heap.TUNED if tuned_heap else {}),
             stdout=subprocess.PIPE,
             stderr=file,
             check=False,

@@ -31,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+TRAIN = ("run", "demo", "up", "rehearse")  # in this process, or in one that it starts
 OURS = ("flows", "tasks", "expectations", "localhub", "demo")
 RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="Another file of recipes")]
 Changes = Annotated[list[str] | None, typer.Option("--set", help="section.key=value, repeatable")]
@@ -535,6 +536,10 @@ def _safe(error: Exception) -> str:
 def main() -> None:
     from tasks.core.hub import HubUnavailable
 
+    if sys.argv[1:2] and sys.argv[1] in TRAIN:
+        from tasks.core.heap import begin_anew
+
+        begin_anew()
     try:
         app()
     except (InputError, HubUnavailable) as error:

@@ -5,6 +5,7 @@ out  variables to set before huggingface_hub is imported
      https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables
 """
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -53,13 +54,21 @@ def running(root: Path, faults: bool = False, shared: bool = False) -> Iterator[
     its own, with the switch of localhub/faults.py.
     """
     root = root.resolve()
-    server = None if faults else _answering(root)
-    if server is not None:
-        yield server
-        return
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    log = root / "server.log"
     switches = [*(["--faults"] if faults else []), *(["--shared"] if shared else [])]
+    with (root / "start.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one start at a time: server.json has room for one
+        found = None if faults else _answering(root)
+        server, process = (found, None) if found else _start(root, switches)
+    try:
+        yield server
+    finally:
+        if process is not None:
+            _stop(process)
+
+
+def _start(root: Path, switches: list[str]) -> tuple[Server, subprocess.Popen[bytes]]:
+    log = root / "server.log"
     with log.open("w") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "localhub", "--root", str(root), "--held", *switches],
@@ -70,14 +79,19 @@ def running(root: Path, faults: bool = False, shared: bool = False) -> Iterator[
             cwd=Path(__file__).parent.parent,  # where `-m localhub` is found, installed or not
         )
     try:
-        yield _started(root, process, log)
-    finally:
-        process.terminate()
-        try:
-            process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        return _started(root, process, log), process
+    except BaseException:
+        _stop(process)
+        raise
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _started(root: Path, process: subprocess.Popen[bytes], log: Path) -> Server:

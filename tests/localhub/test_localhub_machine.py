@@ -10,8 +10,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,22 @@ def test_it_answers_within_a_second_of_being_started(tmp_path: Path) -> None:
     process.wait(10)
     assert line.startswith("localhub: http://127.0.0.1:")
     assert took < (1 if len(os.sched_getaffinity(0)) > 2 * os.getloadavg()[0] else 5)
+
+
+def test_four_that_begin_in_one_moment_on_a_new_folder_each_have_a_server(tmp_path: Path) -> None:
+    together = threading.Barrier(4)
+
+    def begin(_: int) -> str:
+        together.wait()
+        with running(tmp_path / "hub") as server:
+            reply = httpx.get(f"{server.url}/api/models", trust_env=False)
+            together.wait()  # while all of them run
+            return f"{reply.status_code} {server.url}"
+
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(begin, range(4)))
+    assert len(found) == 4
+    assert all(one.startswith("200 http://127.0.0.1:") for one in found)
 
 
 def limited() -> None:
