@@ -35,6 +35,8 @@ from page import Goal, Section
 from rewrite import ROOT, write_pairs
 from train import put_on_hub
 
+from tasks.core import heap
+
 GOAL = 2560  # MiB
 REPOSITORY = "pairpress/memory"
 STEPS = 4
@@ -118,7 +120,7 @@ def child(home: Path, title: str, names: Sequence[str], whole: bool) -> Figures:
                 *(sys.executable, __file__, *(["--whole"] if whole else [])),
                 *("--child", str(home), *names),
             ],
-            env=os.environ | {"PAIRPRESS_HOME": str(work)},
+            env=os.environ | {"PAIRPRESS_HOME": str(work)} | heap.TUNED,
             stdout=subprocess.PIPE,
             stderr=file,
             check=False,

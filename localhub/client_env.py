@@ -57,7 +57,7 @@ def running(root: Path, faults: bool = False, shared: bool = False) -> Iterator[
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     switches = [*(["--faults"] if faults else []), *(["--shared"] if shared else [])]
     with (root / "start.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # one start at a time: server.json has room for one
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one held start at a time
         found = None if faults else _answering(root)
         server, process = (found, None) if found else _start(root, switches)
     try:

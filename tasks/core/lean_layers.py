@@ -82,6 +82,8 @@ def _adapted(self: Any, x: Any, *_: Any, **__: Any) -> Any:
 def _normed(self: Any, x: Any) -> Any:
     """The norm before the MLP. Not the one before attention: three layers would make it again."""
     forward = partial(type(self).forward, self)
+    if x.dtype.itemsize < 4:  # what it is made of is kept in fp32 alone
+        return forward(x)
     return may_be_made_again(forward(x), partial(forward, x.detach()))
 
 

@@ -206,10 +206,10 @@ def _attend(
             again = made_again((k, k_again), (v, v_again)) if layout.keep_less else nullcontext()
             with again:
                 made.append(attention(q, k, v, attn_mask=mask))
-    parts = [one.transpose(1, 2) for one in made]
-    found = torch.cat(parts, dim=1)
+    made = [one.transpose(1, 2) for one in made]
+    found = torch.cat(made, dim=1)
     if layout.keep_less:
-        kept = [part.detach() for part in parts]  # attention keeps them for itself
+        kept = [one.detach() for one in made]  # attention keeps them for itself
         found = may_be_made_again(found, lambda: torch.cat(kept, dim=1))
     return found, None
 

@@ -51,7 +51,7 @@ def test_it_answers_within_a_second_of_being_started(tmp_path: Path) -> None:
 
 
 def test_four_that_begin_in_one_moment_on_a_new_folder_each_have_a_server(tmp_path: Path) -> None:
-    together = threading.Barrier(4)
+    together = threading.Barrier(4, timeout=60)
 
     def begin(_: int) -> str:
         together.wait()

@@ -15,13 +15,19 @@ PROGRAM = (
     "from tasks.core.heap import VARIABLE, begin_anew; begin_anew()\n"
     "print(os.environ[VARIABLE], sys.argv[1:])"
 )
+TOLD = (
+    "print('begun', flush=True)\n"
+    "from tasks.core.heap import begin_anew; begin_anew()\n"
+    "print('goes on')"
+)
 COMMAND = [sys.executable, "-c", PROGRAM, "--set", "a=b c"]
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the variable is glibc's")
 
 
 def said(**environment: str) -> list[str]:
-    told = {name: value for name, value in os.environ.items() if name != heap.VARIABLE}
+    ours = (heap.VARIABLE, *heap.BEGUN)
+    told = {name: value for name, value in os.environ.items() if name not in ours}
     done = subprocess.run(
         COMMAND, env=told | environment, cwd=ROOT, capture_output=True, text=True, timeout=60
     )
@@ -40,10 +46,23 @@ def test_a_heap_that_somebody_chose_stays() -> None:
     assert last == "glibc.malloc.perturb=0 ['--set', 'a=b c']"
 
 
+def test_where_the_variable_is_taken_away_a_process_begins_twice_and_no_more() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import os; os.environ.pop({heap.VARIABLE!r}, None)\n" + TOLD],
+        env={name: value for name, value in os.environ.items() if name not in heap.BEGUN},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.splitlines() == ["begun", "begun", "goes on"], done.stderr
+
+
 @pytest.mark.parametrize("command", ["run", "up", "demo", "rehearse", "check", "list", "--help"])
 def test_only_commands_that_train_begin_anew(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[dict[str, str]] = []
-    monkeypatch.delenv(heap.VARIABLE, raising=False)
+    for name in (heap.VARIABLE, *heap.BEGUN):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "execve", lambda *told: begun.append(told[-1]))
     monkeypatch.setattr(command_line, "app", lambda: None)
     monkeypatch.setattr(sys, "argv", ["pairpress", command])
