@@ -274,7 +274,11 @@ def main() -> None:
         (RESULTS / f"{part}.json").write_text(json.dumps(measured, indent=1))
     if not sys.argv[1:]:
         paths = [RESULTS / f"{part}.json" for part in PARTS]
-        print(table({path.stem: json.loads(path.read_text()) for path in paths if path.exists()}))
+        found = {path.stem: json.loads(path.read_text()) for path in paths if path.exists()}
+        if not found:
+            parts = ", ".join(map(str, PARTS))
+            raise SystemExit(f"nothing is measured yet: give one or more of {parts}")
+        print(table(found))
 
 
 if __name__ == "__main__":

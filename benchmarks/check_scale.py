@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,8 @@ def main() -> None:
     options.add_argument("--json", type=Path)
     options.add_argument("--child", nargs=2, metavar=("SIDE", "FILE"), help=argparse.SUPPRESS)
     asked = options.parse_args()
+    if find_spec("sklearn") is None:
+        raise SystemExit("the notebook's checks need scikit-learn: pip install -e '.[bench]'")
     if asked.child:
         side, path = asked.child
         print(json.dumps(_ours(Path(path)) if side == "ours" else _notebook(Path(path))))

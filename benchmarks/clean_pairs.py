@@ -13,15 +13,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import pairwise
-from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
 import polars as pl
+from hh import needed
 
 from expectations.measures.chunk import MESSAGES
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 TEST_SHARE = 0.2
 Message = dict[str, str | None]
 
@@ -69,7 +68,7 @@ def frame_of(pairs: Iterable[Pair]) -> pl.DataFrame:
 
 
 def read(name: str) -> list[dict[str, Any]]:
-    data = (DATA / name).read_bytes()
+    data = needed(name).read_bytes()
     text = (gzip.decompress(data) if name.endswith(".gz") else data).decode()
     if name.endswith(".json"):
         return json.loads(text)

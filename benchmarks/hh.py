@@ -15,12 +15,15 @@ HARMLESS, HELPFUL = "hh-harmless-base-test.jsonl.gz", "hh-helpful-base-test.json
 
 def hh_lines(*names: str) -> Iterator[str]:
     for name in names or (HARMLESS, HELPFUL):
-        path = DATA / name
-        if not path.is_file():
-            where = name.removeprefix("hh-").replace("-test", "/test")
-            raise SystemExit(
-                f"{path}: not there, and this benchmark measures on it. Put {where} of "
-                "https://huggingface.co/datasets/Anthropic/hh-rlhf there."
-            )
+        where = name.removeprefix("hh-").replace("-test", "/test")
+        path = needed(
+            name, f" Put {where} of https://huggingface.co/datasets/Anthropic/hh-rlhf there."
+        )
         with gzip.open(path, "rt", encoding="utf-8", newline="\n") as lines:
             yield from lines
+
+
+def needed(name: str, way_out: str = "") -> Path:
+    if not (DATA / name).is_file():
+        raise SystemExit(f"{DATA / name}: not there, and this benchmark measures on it.{way_out}")
+    return DATA / name

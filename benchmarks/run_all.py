@@ -69,7 +69,8 @@ HEAD = """# Benchmarks
 Written by `python benchmarks/run_all.py` from what it measured; `benchmarks/results/` keeps that.
 Both sides of a comparison run in the same call, on the same machine and the same rows, in turn; a
 figure is the median of the turns, with its range. Machines are shared and noisy: read the ratios,
-not the seconds.
+not the seconds. "TRL, tuned" is TRL as somebody sets it up who knows it: no checkpointing, batches
+of like length, the reference computed once. On a CPU both TRL sides train in fp32.
 
 ![How many times as fast as its baseline](benchmarks.png)
 """

@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 from tasks.core.machine import why_not_shared, without_weights
-from tasks.core.models import ModelRef
+from tasks.core.models import TINY, ModelRef
 from tasks.core.settings import Lora, Training
 from tasks.core.trainer import Recipe, evaluated_at, lora_config, steps_an_epoch, steps_of
 
@@ -19,6 +19,7 @@ def effective_settings(base: ModelRef, recipe: Recipe, pairs: int) -> dict[str, 
     pairs_a_step = batch.per_device_train_batch_size * batch.gradient_accumulation_steps
     steps = steps_of(pairs, training, batch)
     trainable, frozen = parameters(base, lora)
+    threads = 1 if frozen < TINY else machine.threads  # as load_for_training has it
     watched = sorted(evaluated_at(steps, recipe.watch))
     named = ", ".join(map(str, watched[:6])) + (", ..." if len(watched) > 6 else "")
     losses = zip(recipe.loss.loss_weights, recipe.loss.loss_type, strict=True)
@@ -35,7 +36,7 @@ def effective_settings(base: ModelRef, recipe: Recipe, pairs: int) -> dict[str, 
         + (", rsLoRA" if lora.use_rslora else ""),
         "target modules": ", ".join(lora.target_modules),
         "trainable parameters": f"{trainable:,} beside {frozen:,} frozen ones",
-        "device": f"{machine.device}, {machine.threads} threads",
+        "device": machine.device if machine.on_gpu else f"cpu, threads: {threads}",
         "number format": "4-bit (NF4)" if machine.load_in_4bit else machine.dtype,
         "gradient checkpointing": "on" if machine.gradient_checkpointing else "off",
         "forward": _forward(base, recipe),

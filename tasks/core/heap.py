@@ -7,7 +7,7 @@ out  with GLIBC_TUNABLES, which glibc reads when a process begins; one that is s
 PyTorch asks for memory at multiples of 64 bytes. glibc takes some more, gives the ends back as
 blocks of a few bytes and keeps those for the next who wants so little (tcache); there they part the
 holes that freed tensors leave, and a hole of just a tensor's size is too small for another one. In
-a training on a CPU such holes are about half as much as the tensors alive: benchmarks/train.py
+a training on a CPU such holes were more than half as much as what was in use: benchmarks/train.py
 measures both heaps. Tokenizing alone gets up to a tenth slower without that cache.
 https://sourceware.org/glibc/manual/latest/html_node/Memory-Allocation-Tunables.html
 """
@@ -18,8 +18,6 @@ import sys
 
 VARIABLE = "GLIBC_TUNABLES"
 TUNED = {VARIABLE: "glibc.malloc.tcache_count=0"}
-
-
 BEGUN = {"PAIRPRESS_BEGUN_ANEW": "1"}  # a Python with rights of its own is not given the other
 
 

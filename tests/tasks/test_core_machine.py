@@ -143,11 +143,21 @@ def shown(tmp_path_factory):
         training={"max_steps": 156, "warmup_steps": 0.1, "seed": 3},
         lora={"r": 4, "lora_dropout": 0.05, "target_modules": ("q_proj",), "use_rslora": True},
     )
-    return effective_settings(small_base(tmp_path_factory.mktemp("base")), asked, 150)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        return effective_settings(small_base(tmp_path_factory.mktemp("base")), asked, 150)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_epochs_are_counted_as_transformers_does_with_a_smaller_last_step(shown):
     assert shown["steps"] == f"156 of 4 pairs, {156 / 38:.3g} epochs"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there it trains on the GPU")
+def test_a_tiny_model_is_said_to_train_with_one_thread_before_it_is_loaded(shown):
+    assert shown["device"] == "cpu, threads: 1"
 
 
 def test_the_effective_settings_say_what_is_easily_overlooked(shown):
