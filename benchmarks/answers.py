@@ -12,6 +12,8 @@ one token in so many of the vocabulary ends it, the same for all sides, and answ
 lengths as real ones. The sides take turns; times are medians with their range, ratios are medians
 over the turns, also of CPU time, which other work on the machine disturbs less. Every side's
 answers are compared with those one by one. On a CPU one more turn of pairpress is profiled.
+
+It is long because every way of answering is written out as its users would.
 """
 
 import argparse

@@ -13,6 +13,8 @@ beside it what stands above the process's imports.
 Training has a few steps: its memory is that of all pairs in reach of the trainer, tokenised, and of
 one batch. The reference is made of all pairs, too, but only the first batches, the largest ones,
 are really scored: the others take time and no more memory. --whole scores them all.
+
+It is long because every stage is called as the flows call it.
 """
 
 import argparse

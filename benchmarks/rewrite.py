@@ -10,6 +10,8 @@ its range; memory is the highest resident set of a process. Then both files are 
 other row by row, the large number of rows is rewritten for memory and CPU per row, and the same
 number of rows goes through rewriting and the search for duplicates: once as they are, each of them
 near 33 others, and once with the words of every turn in an order of their own, none near another.
+
+It is long because the two results are held against each other here as well.
 """
 
 import argparse

@@ -236,8 +236,8 @@ def compare(title: str, folder: Path, home: Path, asked: argparse.Namespace) -> 
         ours = statistics.median(run["steps_s"] for run in runs["pairpress"])
         heaps = (
             " pairpress has the heap that `pairpress run` begins with (`tasks/core/heap.py`), TRL "
-            f"the usual one. With the other's heap, once each: {', '.join(peaks)}, in "
-            f"{swapped['pairpress']['steps_s'] / ours:.2f} times its seconds."
+            f"the usual one. With the other's heap, once each: {', '.join(peaks)}, and "
+            f"its steps take {swapped['pairpress']['steps_s'] / ours:.2f} times as long."
         )
     section = Section(
         title="Training",
